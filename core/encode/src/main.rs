@@ -1,0 +1,2 @@
+//! Encodes the core.
+fn main() {}

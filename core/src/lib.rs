@@ -1,0 +1,1 @@
+//! The pure reconcile logic of Windlass: a snapshot in, a plan out.

@@ -1,0 +1,1 @@
+//! A Kubernetes API server, scheduler and kubelets in memory, without I/O.

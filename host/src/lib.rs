@@ -1,0 +1,1 @@
+//! The native host of Windlass: watches, cache, workqueue, engines, and writes.

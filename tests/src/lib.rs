@@ -1,0 +1,1 @@
+//! Text cases, the simulator, and the tests on a real control plane.
