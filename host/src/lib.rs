@@ -1,1 +1,16 @@
-//! The native host of Windlass: watches, cache, workqueue, engines, and writes.
+//! The native host of Windlass. Modules are listed in the order of the way of one event:
+//! watch, cache, queue, snapshot, engine, policies, check, apply; then what ties them together.
+
+pub mod request;
+pub mod watch;
+
+pub mod engine;
+
+/// An instant on both clocks; an argument of every step of the state machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    /// Milliseconds of a clock that never goes back; its zero has no meaning.
+    pub monotonic_ms: u64,
+    /// Wall clock, milliseconds since the Unix epoch.
+    pub unix_ms: i64,
+}

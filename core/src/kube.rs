@@ -1,0 +1,128 @@
+//! Slim structs of the Kubernetes objects that the controllers read, and their projection to views.
+//!
+//! Only fields in use are decoded; Pod templates stay opaque text. Strings and maps are shared, so that
+//! a copy of an object costs a few reference counts.
+
+mod job;
+mod manifest;
+mod meta;
+mod node;
+mod pod;
+mod project;
+mod status;
+mod time;
+
+pub use job::{
+    CompletionMode, ConditionStatus, Job, JobCondition, JobSpec, JobStatus, OnExitCodes, OnExitCodesOperator,
+    OnPodCondition, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule, PodReplacementPolicy,
+    PodTemplate, SuccessPolicy, SuccessPolicyRule, UncountedTerminatedPods,
+};
+pub use manifest::{ManifestFault, PodManifest, PreparedTemplate};
+pub use meta::{
+    LabelSelector, Labels, ObjectMeta, OwnerReference, ResourceVersion, SelectorOperator,
+    SelectorRequirement, Str, Uid,
+};
+pub use node::{Node, NodeSpec, NodeStatus, Taint};
+pub use pod::{
+    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodPhase, PodSpec,
+    PodStatus,
+};
+pub use project::{job_view, pod_row};
+pub use status::ApiStatus;
+pub use time::Time;
+
+use alloc::sync::Arc;
+
+/// Name of the finalizer that keeps a Pod until its Job has counted it (upstream: batch/v1 types.go).
+pub const JOB_TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+/// Label and annotation with a Pod's completion index.
+pub const COMPLETION_INDEX_ANNOTATION: &str = "batch.kubernetes.io/job-completion-index";
+/// Annotation with the number of counted failures of a Pod's index.
+pub const INDEX_FAILURE_COUNT_ANNOTATION: &str = "batch.kubernetes.io/job-index-failure-count";
+/// Annotation with the number of ignored failures of a Pod's index.
+pub const INDEX_IGNORED_FAILURE_COUNT_ANNOTATION: &str =
+    "batch.kubernetes.io/job-index-ignored-failure-count";
+/// Label with the name of the owning Job.
+pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+/// Label with the uid of the owning Job.
+pub const CONTROLLER_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
+/// The `spec.managedBy` value that stands for the built-in controller.
+pub const BUILT_IN_JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
+
+/// The kinds of object that the host can watch or write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// batch/v1 Job.
+    Job,
+    /// v1 Pod.
+    Pod,
+    /// v1 Node.
+    Node,
+}
+
+impl Kind {
+    /// Every kind, in the order in which a cache lists them.
+    pub const ALL: [Self; 3] = [Self::Job, Self::Pod, Self::Node];
+
+    /// Name of the kind as manifests spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Job => "Job",
+            Self::Pod => "Pod",
+            Self::Node => "Node",
+        }
+    }
+
+    /// Group and version as manifests spell them in `apiVersion`.
+    #[must_use]
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Job => "batch/v1",
+            Self::Pod | Self::Node => "v1",
+        }
+    }
+
+    /// Plural resource name as request paths spell it.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Job => "jobs",
+            Self::Pod => "pods",
+            Self::Node => "nodes",
+        }
+    }
+}
+
+/// One object of any watched kind, shared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// batch/v1 Job.
+    Job(Arc<Job>),
+    /// v1 Pod.
+    Pod(Arc<Pod>),
+    /// v1 Node.
+    Node(Arc<Node>),
+}
+
+impl Object {
+    /// Kind of the object.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Job(_) => Kind::Job,
+            Self::Pod(_) => Kind::Pod,
+            Self::Node(_) => Kind::Node,
+        }
+    }
+
+    /// Metadata of the object.
+    #[must_use]
+    pub fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Job(job) => &job.metadata,
+            Self::Pod(pod) => &pod.metadata,
+            Self::Node(node) => &node.metadata,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! v1 Pod, as far as the controllers read it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::job::ConditionStatus;
+use super::{JOB_TRACKING_FINALIZER, ObjectMeta, Str, Time};
+
+/// A Pod. Its containers are not decoded: nothing here decides by them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pod {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// Desired state.
+    pub spec: Arc<PodSpec>,
+    /// Observed state.
+    pub status: Arc<PodStatus>,
+}
+
+impl Pod {
+    /// Whether the Pod ended: phase Succeeded or Failed.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.status.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+
+    /// Whether the Pod's Job has still to count it.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        self.metadata.has_finalizer(JOB_TRACKING_FINALIZER)
+    }
+
+    /// The Ready condition, if it is reported.
+    #[must_use]
+    pub fn ready_condition(&self) -> Option<&PodCondition> {
+        self.status.conditions.iter().find(|condition| &*condition.kind == "Ready")
+    }
+}
+
+/// The slim part of a Pod's spec.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodSpec {
+    /// Node that it was bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<Str>,
+    /// Host name inside the Pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Str>,
+    /// Always, OnFailure or Never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<Str>,
+}
+
+/// The slim part of a Pod's status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatus {
+    /// Where the Pod is in its life.
+    pub phase: PodPhase,
+    /// Conditions, in the order reported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<PodCondition>,
+    /// Why it is in this phase, in CamelCase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Str>,
+    /// Why it is in this phase, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Str>,
+    /// When the kubelet saw it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// One entry for each container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub container_statuses: Vec<ContainerStatus>,
+    /// One entry for each init container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub init_container_statuses: Vec<ContainerStatus>,
+}
+
+/// Phase of a Pod's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PodPhase {
+    /// Not all containers have started.
+    #[default]
+    Pending,
+    /// At least one container runs.
+    Running,
+    /// All containers ended well.
+    Succeeded,
+    /// All containers ended, one of them badly.
+    Failed,
+    /// The node has not been heard from, or the phase is one that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One condition of a Pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodCondition {
+    /// Type of the condition, such as Ready or DisruptionTarget.
+    #[serde(rename = "type")]
+    pub kind: Str,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// When the status changed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<Time>,
+    /// Why, in CamelCase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Str>,
+}
+
+/// State of one container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatus {
+    /// Name of the container.
+    pub name: Str,
+    /// How often the kubelet started it again.
+    pub restart_count: u32,
+    /// Whether it passes its readiness probe.
+    pub ready: bool,
+    /// What it does now.
+    pub state: ContainerState,
+}
+
+/// What a container does now; only its end matters here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    /// Set once it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terminated: Option<ContainerStateTerminated>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStateTerminated {
+    /// Exit code of its process.
+    pub exit_code: i32,
+    /// Why, in CamelCase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Str>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}

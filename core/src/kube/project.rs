@@ -1,0 +1,137 @@
+//! From Kubernetes objects to what reconcile sees; done once per object version.
+
+use alloc::format;
+use alloc::string::String;
+
+use serde::Deserialize;
+
+use super::job::ConditionStatus;
+use super::{
+    COMPLETION_INDEX_ANNOTATION, CompletionMode, INDEX_FAILURE_COUNT_ANNOTATION,
+    INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, Pod, PodReplacementPolicy, Str,
+};
+use crate::view::{CompletionModeView, JobStatusView, JobView, NO_EXIT_CODE, NO_INDEX, PodRow, pod_flag};
+
+/// The view of a Job.
+#[must_use]
+pub fn job_view(job: &Job) -> JobView {
+    let spec = &job.spec;
+    JobView {
+        owner: format!("{}/{}", job.metadata.namespace, job.metadata.name).into(),
+        uid: job.metadata.uid.clone(),
+        terminating: job.metadata.is_terminating(),
+        parallelism: count(spec.parallelism.unwrap_or(1)),
+        completions: spec.completions.map(count),
+        mode: match &spec.completion_mode {
+            None | Some(CompletionMode::NonIndexed) => CompletionModeView::NonIndexed,
+            Some(CompletionMode::Indexed) => CompletionModeView::Indexed,
+            Some(CompletionMode::Other(_)) => CompletionModeView::Unknown,
+        },
+        backoff_limit: count(spec.backoff_limit.unwrap_or(6)),
+        backoff_limit_per_index: spec.backoff_limit_per_index.map(count),
+        max_failed_indexes: spec.max_failed_indexes.map(count),
+        active_deadline_seconds: spec.active_deadline_seconds,
+        ttl_seconds_after_finished: spec.ttl_seconds_after_finished.map(count),
+        suspended: job.is_suspended(),
+        replace_only_failed: spec.pod_replacement_policy == Some(PodReplacementPolicy::Failed),
+        restart_on_failure: restart_policy(job).as_deref() == Some("OnFailure"),
+        pod_failure_policy: spec.pod_failure_policy.clone(),
+        success_policy: spec.success_policy.clone(),
+        managed_by: spec.managed_by.clone(),
+        status: JobStatusView {
+            conditions: job.status.conditions.clone(),
+            start_time: job.status.start_time,
+            completion_time: job.status.completion_time,
+            active: count(job.status.active),
+            succeeded: count(job.status.succeeded),
+            failed: count(job.status.failed),
+            terminating: job.status.terminating.map(count),
+            ready: job.status.ready.map(count),
+            completed_indexes: job.status.completed_indexes.clone(),
+            failed_indexes: job.status.failed_indexes.clone(),
+        },
+    }
+}
+
+/// One Pod's row, as the Job with `job` as uid and selector sees it.
+#[must_use]
+pub fn pod_row(pod: &Pod, job: &Job) -> PodRow {
+    let controller = pod.metadata.controller();
+    let ready = pod.ready_condition();
+    let mut flags = 0;
+    let mut set = |holds: bool, flag: u16| flags |= if holds { flag } else { 0 };
+    set(pod.metadata.is_terminating(), pod_flag::TERMINATING);
+    set(pod.is_tracked(), pod_flag::TRACKED);
+    set(ready.is_some_and(|c| c.status == ConditionStatus::True), pod_flag::READY);
+    set(controller.is_some_and(|owner| owner.uid == job.metadata.uid), pod_flag::OWNED);
+    set(
+        job.spec.selector.as_ref().is_some_and(|selector| selector.matches(&pod.metadata.labels)),
+        pod_flag::SELECTED,
+    );
+    set(controller.is_none(), pod_flag::ORPHAN);
+    set(pod.spec.node_name.is_some(), pod_flag::BOUND);
+    PodRow {
+        phase: pod.status.phase,
+        flags,
+        index: annotation_number(pod, COMPLETION_INDEX_ANNOTATION).unwrap_or(NO_INDEX),
+        restarts: all_statuses(pod).fold(0, |sum, status| sum.saturating_add(status.restart_count)),
+        index_failures: annotation_number(pod, INDEX_FAILURE_COUNT_ANNOTATION).unwrap_or(0),
+        index_ignored_failures: annotation_number(pod, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION).unwrap_or(0),
+        created_s: pod.metadata.creation_timestamp.map_or(0, |time| time.unix_seconds),
+        ready_changed_s: ready.and_then(|c| c.last_transition_time).map_or(0, |time| time.unix_seconds),
+        finished_s: finished_s(pod),
+        exit_code: exit_code(pod),
+    }
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn annotation_number(pod: &Pod, name: &str) -> Option<u32> {
+    let number: u32 = pod.metadata.annotations.get(name)?.parse().ok()?;
+    // The API's integers are 32 bits with a sign; larger ones are as invalid as letters.
+    (i32::try_from(number).is_ok()).then_some(number)
+}
+
+fn all_statuses(pod: &Pod) -> impl Iterator<Item = &super::ContainerStatus> {
+    pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses)
+}
+
+/// When the Pod ended, as upstream finds it (backoff_utils.go, getFinishedTime): the latest end of a
+/// container, else the last change of Ready, else the deletion less its grace, else the creation.
+fn finished_s(pod: &Pod) -> i64 {
+    let failing = pod.metadata.is_terminating();
+    if !pod.is_terminal() && !failing {
+        return 0;
+    }
+    let ends =
+        pod.status.container_statuses.iter().map(|status| status.state.terminated.as_ref()?.finished_at);
+    let all: Option<alloc::vec::Vec<_>> = ends.collect();
+    if let Some(latest) = all.and_then(|ends| ends.into_iter().max()) {
+        return latest.unix_seconds;
+    }
+    if let Some(changed) = pod.ready_condition().and_then(|condition| condition.last_transition_time) {
+        return changed.unix_seconds;
+    }
+    if let Some(deleted) = pod.metadata.deletion_timestamp {
+        return deleted.unix_seconds.saturating_sub(pod.metadata.deletion_grace_period_seconds.unwrap_or(0));
+    }
+    pod.metadata.creation_timestamp.map_or(0, |time| time.unix_seconds)
+}
+
+fn exit_code(pod: &Pod) -> i32 {
+    let mut codes = all_statuses(pod).filter_map(|status| Some(status.state.terminated.as_ref()?.exit_code));
+    let Some(first) = codes.next() else { return NO_EXIT_CODE };
+    if first != 0 { first } else { codes.find(|code| *code != 0).unwrap_or(0) }
+}
+
+fn restart_policy(job: &Job) -> Option<Str> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct SpecHead {
+        restart_policy: Option<String>,
+    }
+    let head: SpecHead = serde_json::from_str(job.spec.template.spec.as_ref()?.get()).ok()?;
+    head.restart_policy.map(Into::into)
+}

@@ -1,0 +1,36 @@
+//! The questions on which users disagree, and the built-in answers.
+//!
+//! The core asks in batches and gets as many answers; whether a plugin or the built-in logic answered is
+//! the host's business.
+
+pub mod backoff;
+
+use alloc::vec::Vec;
+
+/// Who answers the core's questions.
+pub trait Policy {
+    /// One answer a question: when a Pod that failed may be tried again.
+    fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer>;
+}
+
+/// The built-in answers, which are upstream's behaviour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltIn {
+    /// First retry delay, milliseconds.
+    pub backoff_base_ms: u32,
+    /// Longest retry delay, milliseconds.
+    pub backoff_max_ms: u32,
+}
+
+impl Default for BuiltIn {
+    /// Upstream's constants: 10 s, doubling, at most 10 min.
+    fn default() -> Self {
+        Self { backoff_base_ms: 10_000, backoff_max_ms: 600_000 }
+    }
+}
+
+impl Policy for BuiltIn {
+    fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer> {
+        questions.iter().map(|question| backoff::exponential(*self, question.failures)).collect()
+    }
+}

@@ -1,0 +1,35 @@
+//! What runs the core: as wasm, or compiled in; one trait, and the same plans byte for byte.
+
+use windlass_core::fault::Fault;
+use windlass_core::plan::Plan;
+use windlass_core::policy::Policy;
+use windlass_core::view::{JobSnapshot, OrphanSnapshot};
+
+/// A snapshot of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Snapshot {
+    /// A Job with its Pods.
+    Job(JobSnapshot),
+    /// A Pod that may have lost its Job.
+    Orphan(OrphanSnapshot),
+}
+
+/// Why an engine gave no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineFault {
+    /// The core refused the snapshot: the host's mistake.
+    Refused(Fault),
+    /// The guest trapped: the core's mistake; costs one key one retry.
+    Trapped(String),
+    /// The guest went past a limit of time, memory or output.
+    LimitExceeded(String),
+}
+
+/// Something that runs the core.
+pub trait Engine: Send + Sync {
+    /// The core's plan for `snapshot`, its questions answered by `policy`.
+    ///
+    /// # Errors
+    /// An [`EngineFault`] that says whose mistake it is.
+    fn reconcile(&self, snapshot: &Snapshot, policy: &(dyn Policy + Sync)) -> Result<Plan, EngineFault>;
+}

@@ -1,0 +1,138 @@
+//! Requests to the API server and their outcomes: values, whoever carries them.
+
+use std::sync::Arc;
+
+use windlass_core::kube::{
+    ApiStatus, Job, Kind, Object, OwnerReference, PodManifest, ResourceVersion, Str, Uid,
+};
+
+/// Identity of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// A period of leadership; a write of an ended term is never sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Term(pub u64);
+
+/// Requests that share a bound on how many are in flight; in order of precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flow {
+    /// Reads that settle an outcome or that a plan asked for.
+    Read,
+    /// Everything that changes Pods and Jobs, status included.
+    Write,
+    /// Events, which are never worth a delay of anything else.
+    Event,
+}
+
+impl Flow {
+    /// Every flow, in order of precedence.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Event];
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Identity, for the answer.
+    pub id: RequestId,
+    /// Bound that it falls under.
+    pub flow: Flow,
+    /// Term in which it was made.
+    pub term: Term,
+    /// Monotonic instant, milliseconds, after which it must not be sent any more.
+    pub not_after_ms: Option<u64>,
+    /// What is asked.
+    pub operation: Operation,
+}
+
+/// An object by name, and the incarnation that is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// Namespace.
+    pub namespace: Str,
+    /// Name.
+    pub name: Str,
+    /// Uid, sent as a precondition.
+    pub uid: Uid,
+}
+
+/// What is asked of the API server. Every delete and patch carries the uid, every update the resourceVersion.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Create a Pod.
+    CreatePod(Arc<PodManifest>),
+    /// Remove the tracking finalizer from a Pod.
+    UntrackPod {
+        /// The Pod.
+        pod: ObjectRef,
+        /// Also required, where the Pod was not recorded before.
+        resource_version: Option<ResourceVersion>,
+    },
+    /// Add a controller reference and the tracking finalizer to a Pod.
+    AdoptPod {
+        /// The Pod.
+        pod: ObjectRef,
+        /// The reference to add.
+        owner: OwnerReference,
+    },
+    /// Remove our controller reference and the tracking finalizer from a Pod.
+    ReleasePod {
+        /// The Pod.
+        pod: ObjectRef,
+        /// Uid of the reference to remove.
+        owner: Uid,
+    },
+    /// Delete a Pod.
+    DeletePod(ObjectRef),
+    /// Replace a Job's status; metadata carries the resourceVersion.
+    WriteJobStatus(Arc<Job>),
+    /// Delete a Job, its Pods in the background.
+    DeleteJob(ObjectRef),
+    /// Read one object, not from a lagging cache.
+    Get {
+        /// Kind.
+        kind: Kind,
+        /// Namespace.
+        namespace: Str,
+        /// Name.
+        name: Str,
+    },
+    /// Record an Event.
+    CreateEvent(Arc<EventManifest>),
+}
+
+/// An Event to record, in the form of events.k8s.io/v1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventManifest {
+    /// Name of the Event, unique in its namespace.
+    pub name: Str,
+    /// Namespace.
+    pub namespace: Str,
+    /// Kind that it is about.
+    pub kind: Kind,
+    /// Object that it is about.
+    pub regarding: ObjectRef,
+    /// resourceVersion of that object.
+    pub resource_version: ResourceVersion,
+    /// Whether it is of type Warning; else Normal.
+    pub warning: bool,
+    /// Why, in CamelCase.
+    pub reason: Str,
+    /// For people.
+    pub message: Str,
+    /// When it happened, milliseconds since the Unix epoch.
+    pub unix_ms: i64,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It never left: a lost term, a passed deadline, or a connection that could not be opened.
+    NotSent,
+    /// The server refused it, so nothing changed.
+    Rejected(ApiStatus),
+    /// The server did it; the object as it is now, where it told.
+    Done(Option<Object>),
+    /// It may or may not have happened.
+    Unknown,
+}
