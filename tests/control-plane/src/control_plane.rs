@@ -44,7 +44,7 @@ pub struct ControlPlane {
     credentials: Vec<Credential>,
     // Dropped last, in this order: the files go once the processes are gone, the turn once the files are.
     _temporary: Option<TempDir>,
-    _turn: Option<File>,
+    _turn: Option<Turn>,
 }
 
 impl ControlPlane {
@@ -55,7 +55,7 @@ impl ControlPlane {
     /// error names the part that did not come up and shows the end of its log.
     pub fn start(options: Options) -> Result<Self> {
         let binaries = Binaries::locate()?;
-        let turn = options.exclusive.then(|| take_turn(&binaries)).transpose()?;
+        let turn = options.exclusive.then(|| Turn::take(&binaries)).transpose()?;
         let mut plane = Self::prepare(binaries, turn, &options)?;
         plane.start_api_server(&options)?;
         plane.start_clients(&options)?;
@@ -163,7 +163,7 @@ impl ControlPlane {
     }
 
     /// Makes the directory and what is in it before anything runs.
-    fn prepare(binaries: Binaries, turn: Option<File>, options: &Options) -> Result<Self> {
+    fn prepare(binaries: Binaries, turn: Option<Turn>, options: &Options) -> Result<Self> {
         let (directory, temporary) = match &options.directory {
             Some(directory) => {
                 recorded::claim(directory)?;
@@ -448,16 +448,24 @@ impl Drop for ControlPlane {
     }
 }
 
-/// A control plane, or `None` where this machine cannot have one.
+/// A control plane, or `None`, said as [`or_skip`] says it, where this machine cannot have one.
+///
+/// # Errors
+/// Where the machine has the binaries and the control plane does not start: that is no reason to skip.
+pub fn start_or_skip(test: &str, options: Options) -> Result<Option<ControlPlane>> {
+    or_skip(test, ControlPlane::start(options))
+}
+
+/// What came of an attempt, or `None` where it failed because this machine cannot have a control plane.
 ///
 /// `None` prints `SKIPPED <test>: <reason>` on a line of its own, past the capturing of test output, so that a test
 /// that did not run is seen as such.
 ///
 /// # Errors
-/// Where the machine has the binaries and the control plane does not start: that is no reason to skip.
-pub fn start_or_skip(test: &str, options: Options) -> Result<Option<ControlPlane>> {
-    match ControlPlane::start(options) {
-        Ok(plane) => Ok(Some(plane)),
+/// The attempt's own error, where it is any other.
+pub fn or_skip<T>(test: &str, attempt: Result<T>) -> Result<Option<T>> {
+    match attempt {
+        Ok(value) => Ok(Some(value)),
         Err(error) => match error.downcast_ref::<Unavailable>() {
             Some(unavailable) => {
                 // The test runner may have printed the test's name without ending the line.
@@ -471,27 +479,37 @@ pub fn start_or_skip(test: &str, options: Options) -> Result<Option<ControlPlane
     }
 }
 
-/// Waits until no other exclusive control plane runs on this machine.
-fn take_turn(binaries: &Binaries) -> Result<File> {
-    let path = binaries.exclusive_lock();
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .with_context(|| format!("could not open {}", path.display()))?;
-    let deadline = Deadline::within(TURN_LIMIT);
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                ensure!(
-                    deadline.pause(LOOK),
-                    "waited {} minutes for another control plane on this machine to end",
-                    TURN_LIMIT.as_secs() / 60
-                );
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("could not lock {}", path.display()));
+/// The right to be the only exclusive control plane on this machine, until it is dropped.
+pub struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits until no other exclusive control plane runs on this machine.
+    ///
+    /// # Errors
+    /// Where others run for longer than a quarter of an hour.
+    pub fn take(binaries: &Binaries) -> Result<Self> {
+        let path = binaries.exclusive_lock();
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("could not open {}", path.display()))?;
+        let deadline = Deadline::within(TURN_LIMIT);
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { _lock: lock }),
+                Err(TryLockError::WouldBlock) => {
+                    ensure!(
+                        deadline.pause(LOOK),
+                        "waited {} minutes for another control plane on this machine to end",
+                        TURN_LIMIT.as_secs() / 60
+                    );
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("could not lock {}", path.display()));
+                }
             }
         }
     }

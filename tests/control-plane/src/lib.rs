@@ -19,6 +19,6 @@ mod process;
 pub mod recorded;
 
 pub use binaries::{Binaries, Unavailable};
-pub use control_plane::{ControlPlane, start_or_skip};
+pub use control_plane::{ControlPlane, Turn, or_skip, start_or_skip};
 pub use kubectl::Kubectl;
 pub use options::{Audit, BuiltInControllers, Options, User};

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use windlass_control_plane::{BuiltInControllers, ControlPlane, Options, Unavailable, recorded};
+use windlass_control_plane::{Audit, BuiltInControllers, ControlPlane, Options, Unavailable, recorded};
 
 const USAGE: &str = "\
 Starts a real Kubernetes control plane on the loopback interface.
 
-  control-plane up [--dir DIR] [--nodes N] [--built-in-job-controller] [--detach]
+  control-plane up [--dir DIR] [--nodes N] [--built-in-job-controller] [--audit] [--detach]
   control-plane down [--dir DIR]
 
 up     Starts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok's kubelets, and prints the
@@ -20,6 +20,7 @@ down   Ends what `up` started, and removes its directory.
   --dir DIR                   where state and logs are kept (windlass-cluster in the directory of temporary files)
   --nodes N                   how many nodes it has (3)
   --built-in-job-controller   also run the built-in controllers of Jobs, CronJobs and DaemonSets
+  --audit                     log every request with its body to audit.log in DIR
   --detach                    return once it is ready
 ";
 
@@ -65,6 +66,7 @@ struct Up {
     directory: PathBuf,
     nodes: u32,
     built_in_job_controller: bool,
+    audit: bool,
     detach: bool,
 }
 
@@ -74,6 +76,7 @@ impl Invocation {
             directory: std::env::temp_dir().join("windlass-cluster"),
             nodes: Options::default().nodes,
             built_in_job_controller: false,
+            audit: false,
             detach: false,
         };
         let mut rest = arguments.iter().map(String::as_str);
@@ -90,6 +93,7 @@ impl Invocation {
                 (_, "--dir") => up.directory = PathBuf::from(value()?),
                 ("up", "--nodes") => up.nodes = value()?.parse().context("--nodes needs a number")?,
                 ("up", "--built-in-job-controller") => up.built_in_job_controller = true,
+                ("up", "--audit") => up.audit = true,
                 ("up", "--detach") => up.detach = true,
                 _ => bail!("control-plane {command} has no argument {argument}"),
             }
@@ -100,7 +104,7 @@ impl Invocation {
 
 impl Up {
     fn run(self) -> Result<()> {
-        let Self { directory, nodes, built_in_job_controller, detach } = self;
+        let Self { directory, nodes, built_in_job_controller, audit, detach } = self;
         let controllers = if built_in_job_controller {
             BuiltInControllers::All
         } else {
@@ -109,6 +113,7 @@ impl Up {
         let options = Options {
             nodes,
             controllers,
+            audit: if audit { Audit::RequestResponse } else { Audit::Off },
             directory: Some(directory.clone()),
             // Who starts one by hand wants it now, and to run tests beside it.
             exclusive: false,
@@ -146,8 +151,9 @@ mod tests {
 
     #[test]
     fn up_takes_its_options_in_any_order() -> Result<()> {
-        let expected = Up { directory: "/d".into(), nodes: 7, built_in_job_controller: true, detach: true };
-        let line = "up --detach --nodes 7 --built-in-job-controller --dir /d";
+        let expected =
+            Up { directory: "/d".into(), nodes: 7, built_in_job_controller: true, audit: true, detach: true };
+        let line = "up --detach --nodes 7 --audit --built-in-job-controller --dir /d";
         assert_eq!(parse(line)?, Invocation::Up(expected));
         Ok(())
     }
