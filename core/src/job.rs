@@ -1,5 +1,7 @@
 //! The Job controller's decisions.
 
+pub mod naming;
+
 use crate::fault::Fault;
 use crate::plan::{Action, Plan};
 use crate::policy::Policy;
