@@ -74,6 +74,11 @@ impl Binaries {
         self.root.join("service-account.key")
     }
 
+    /// The certificate of that key, from which the API server takes the public key.
+    pub(crate) fn service_account_certificate(&self) -> PathBuf {
+        self.root.join("service-account.crt")
+    }
+
     /// The lock that exclusive control planes hold while they run.
     pub(crate) fn exclusive_lock(&self) -> PathBuf {
         self.root.with_file_name("control-plane.running")

@@ -367,10 +367,12 @@ impl ControlPlane {
 
     fn api_server(&self, etcd: u16, secure: u16, options: &Options) -> Program {
         let path = |name: &str| self.directory.join(name).display().to_string();
-        let key = self.binaries.service_account_key().display().to_string();
+        let (key, certificate) =
+            (self.binaries.service_account_key(), self.binaries.service_account_certificate());
         let mut arguments = vec![
             format!("--etcd-servers=http://{}", loopback(etcd)),
             "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
             format!("--secure-port={secure}"),
             format!("--cert-dir={}", path("certificates")),
             format!("--token-auth-file={}", path("tokens.csv")),
@@ -378,8 +380,8 @@ impl ControlPlane {
             // Pods need no service account here; new nodes would keep the taint that only a kubelet takes away.
             "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={key}"),
-            format!("--service-account-signing-key-file={key}"),
+            format!("--service-account-key-file={}", certificate.display()),
+            format!("--service-account-signing-key-file={}", key.display()),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             // A server on the loopback interface cannot be an endpoint of the service kubernetes.
             "--endpoint-reconciler-type=none".to_owned(),

@@ -59,7 +59,7 @@ pub fn down(directory: &Path) -> Result<Vec<String>> {
         }
         kill(process_id)?;
         let deadline = Deadline::within(END_LIMIT);
-        while is_ours(process_id, &directory) {
+        while is_running(process_id) {
             ensure!(deadline.pause(GLANCE), "{name}, process {process_id}, does not end");
         }
         ended.push(name);
@@ -77,6 +77,18 @@ pub(crate) fn is_up(directory: &Path) -> bool {
         .is_some_and(|parts| parts.values().any(|process_id| is_ours(*process_id, &directory)))
 }
 
+/// Whether a process runs, by its id; one that has ended and waits for its parent to notice does not.
+pub fn is_running(process_id: u32) -> bool {
+    let state = if has_proc() {
+        // The state follows the program's name, which stands in parentheses and may hold some itself.
+        let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+    } else {
+        ps(process_id, "state=")
+    };
+    !matches!(state.trim_start().chars().next(), None | Some('Z' | 'X'))
+}
+
 /// Records the process ids of a control plane in its directory.
 pub(crate) fn write(directory: &Path, parts: &BTreeMap<&'static str, u32>) -> Result<()> {
     files::write(&record_path(directory), &serde_json::to_string_pretty(parts)?)
@@ -86,16 +98,26 @@ fn record_path(directory: &Path) -> PathBuf {
     directory.join("processes.json")
 }
 
-/// Whether a process runs and has `directory` in its command line.
+/// Whether a process has `directory` in its command line.
 fn is_ours(process_id: u32, directory: &Path) -> bool {
-    let proc = Path::new("/proc").join(process_id.to_string()).join("cmdline");
-    let command_line = if Path::new("/proc/self/cmdline").exists() {
-        fs::read(proc).unwrap_or_default()
+    let command_line = if has_proc() {
+        let bytes = fs::read(format!("/proc/{process_id}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     } else {
-        let listed = Command::new("ps").args(["-o", "args=", "-p", &process_id.to_string()]).output();
-        listed.map(|output| output.stdout).unwrap_or_default()
+        ps(process_id, "args=")
     };
-    String::from_utf8_lossy(&command_line).contains(&*directory.to_string_lossy())
+    command_line.contains(&*directory.to_string_lossy())
+}
+
+/// Whether the system tells about processes in files, as Linux does.
+fn has_proc() -> bool {
+    Path::new("/proc/self/stat").exists()
+}
+
+/// What `ps` says of a process, or nothing where there is no such process.
+fn ps(process_id: u32, format: &str) -> String {
+    let output = Command::new("ps").args(["-o", format, "-p", &process_id.to_string()]).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 fn kill(process_id: u32) -> Result<()> {
