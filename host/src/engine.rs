@@ -7,6 +7,10 @@ use windlass_core::view::{JobSnapshot, OrphanSnapshot};
 
 /// A snapshot of any kind.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every snapshot is of the large kind, and each is held by Arc"
+)]
 pub enum Snapshot {
     /// A Job with its Pods.
     Job(JobSnapshot),
@@ -33,3 +37,15 @@ pub trait Engine: Send + Sync {
     /// An [`EngineFault`] that says whose mistake it is.
     fn reconcile(&self, snapshot: &Snapshot, policy: &(dyn Policy + Sync)) -> Result<Plan, EngineFault>;
 }
+
+impl std::fmt::Display for EngineFault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(fault) => write!(formatter, "the core refused the snapshot: {fault}"),
+            Self::Trapped(reason) => write!(formatter, "the core trapped: {reason}"),
+            Self::LimitExceeded(limit) => write!(formatter, "the core went past a limit: {limit}"),
+        }
+    }
+}
+
+impl std::error::Error for EngineFault {}

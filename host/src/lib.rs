@@ -1,10 +1,24 @@
 //! The native host of Windlass. Modules are listed in the order of the way of one event:
 //! watch, cache, queue, snapshot, engine, policies, check, apply; then what ties them together.
 
-pub mod request;
 pub mod watch;
 
+pub mod cache;
+
+pub mod queue;
+
+pub mod snapshot;
+
 pub mod engine;
+
+pub mod check;
+
+pub mod apply;
+
+pub mod controller;
+
+pub mod key;
+pub mod request;
 
 /// An instant on both clocks; an argument of every step of the state machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -136,3 +136,21 @@ pub enum Outcome {
     /// It may or may not have happened.
     Unknown,
 }
+
+impl Operation {
+    /// Verb and resource, as logs and metrics label the request.
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::CreatePod(_) => "create pods",
+            Self::UntrackPod { .. } | Self::AdoptPod { .. } | Self::ReleasePod { .. } => "patch pods",
+            Self::DeletePod(_) => "delete pods",
+            Self::WriteJobStatus(_) => "update jobs/status",
+            Self::DeleteJob(_) => "delete jobs",
+            Self::Get { kind: Kind::Job, .. } => "get jobs",
+            Self::Get { kind: Kind::Pod, .. } => "get pods",
+            Self::Get { kind: Kind::Node, .. } => "get nodes",
+            Self::CreateEvent(_) => "create events",
+        }
+    }
+}

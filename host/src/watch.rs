@@ -1,5 +1,7 @@
 //! What lists and watches say, and what they are told: values, whoever carries them.
 
+use std::fmt;
+
 use windlass_core::kube::{ApiStatus, Kind, Object, ResourceVersion};
 
 /// Identity of one list with the watch that follows it; events of an older stream are dropped.
@@ -71,4 +73,15 @@ pub enum WatchCommand {
         /// Kind that is meant.
         kind: Kind,
     },
+}
+
+impl fmt::Display for WatchEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => formatter.write_str("the server closed it"),
+            Self::Broken(reason) => write!(formatter, "the connection broke: {reason}"),
+            Self::Refused(status) => write!(formatter, "the server refused it: {status}"),
+            Self::Undecodable(reason) => write!(formatter, "the server sent what cannot be read: {reason}"),
+        }
+    }
 }

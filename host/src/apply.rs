@@ -1,0 +1,447 @@
+//! Carrying out a checked plan: which request is due next, and what its outcome means for the steps.
+//!
+//! One executor for every controller. It sends nothing itself: the state machine pulls requests from it
+//! while there is room, and tells it how they ended.
+
+mod requests;
+
+use std::sync::Arc;
+
+use windlass_core::kube::{ApiStatus, Job, Object, PreparedTemplate};
+use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read};
+
+use crate::cache::{Cache, PodEntry};
+use crate::check::CheckedPlan;
+use crate::key::Key;
+use crate::request::{Operation, Term};
+use crate::snapshot::Gathered;
+
+pub use requests::status_of;
+
+/// Most writes of one key in flight (measured: some 500 creates in flight make the API server close lagging
+/// Pod watches; 24 did not and were no slower).
+pub const MAX_IN_FLIGHT: usize = 24;
+
+/// A plan under way.
+#[derive(Debug)]
+pub struct Execution {
+    /// Key that it is for.
+    pub key: Key,
+    /// Term in which it was planned.
+    pub term: Term,
+    /// The Job, with the resourceVersion that the next status write needs.
+    pub job: Option<Arc<Job>>,
+    /// Memo to keep if every step succeeds.
+    pub memo: Vec<u8>,
+    /// When the key wants to run again, milliseconds from the end of the plan.
+    pub requeue_after_ms: Option<u64>,
+    /// Live read that the plan asked for.
+    pub read: Option<Read>,
+    /// Reads that settle outcomes and are not answered yet.
+    pub reads_pending: usize,
+    /// Whether any request changed something.
+    pub wrote: bool,
+    /// Whether the key waits for its turn to send.
+    pub in_turn: bool,
+    children: Vec<Arc<PodEntry>>,
+    recorded: Vec<u32>,
+    template: Option<PreparedTemplate>,
+    steps: Vec<StepRun>,
+    next_attempt: u32,
+    stopped: bool,
+    failure: Option<Failure>,
+}
+
+/// How badly a plan failed; the greatest of its failures counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// The view was stale; the cache knows better now, and the key runs again at once.
+    Stale,
+    /// The server refused or could not be reached; the key runs again after its backoff.
+    Refused,
+}
+
+/// One request of a step, for its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// Position of the step.
+    pub step: usize,
+    /// Position within the step.
+    pub item: usize,
+    /// Whether the Pod's finalizer has been removed and its deletion is meant.
+    pub deleting: bool,
+}
+
+/// How one request ended, once an unknown outcome has been settled.
+#[derive(Clone, Debug)]
+pub enum Settled {
+    /// It happened; the object as it is now, where the server told.
+    Done(Option<Object>),
+    /// It did not.
+    Failed(Failure),
+}
+
+/// What the executor wants besides requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Record an Event on the Job.
+    Event(EventRecord),
+}
+
+#[derive(Debug)]
+struct StepRun {
+    needs: Vec<(usize, Needs)>,
+    action: Action,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Running(Progress),
+    Succeeded,
+    Failed,
+    Skipped,
+}
+
+/// Where a running step stands: items are sent in order, a few at a time.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Progress {
+    next: usize,
+    in_flight: usize,
+    window: usize,
+    failed: bool,
+    /// Items whose finalizer is off and whose deletion is due.
+    to_delete: Vec<usize>,
+}
+
+impl Execution {
+    /// An execution of `plan`, nothing of which has been sent.
+    #[must_use]
+    pub fn new(key: Key, term: Term, plan: CheckedPlan, gathered: Gathered) -> Self {
+        let Plan { steps, requeue_after_ms, read, memo, .. } = plan.into_inner();
+        let creates = steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)));
+        let template =
+            gathered.job.as_ref().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());
+        let recorded = requests::recorded(&steps, &gathered);
+        let steps = steps.into_iter().map(|step| StepRun {
+            needs: step.after.iter().map(|after| (after.step as usize, after.needs)).collect(),
+            action: step.action,
+            state: State::Waiting,
+        });
+        Self {
+            key,
+            term,
+            job: gathered.job,
+            memo,
+            requeue_after_ms,
+            read,
+            reads_pending: 0,
+            wrote: false,
+            in_turn: false,
+            children: gathered.children,
+            recorded,
+            template,
+            steps: steps.collect(),
+            next_attempt: 0,
+            stopped: false,
+            failure: None,
+        }
+    }
+
+    /// Reads that were asked for will not be answered any more.
+    pub fn forget_reads(&mut self) {
+        self.reads_pending = 0;
+    }
+
+    /// An execution that only waits for a live read.
+    #[must_use]
+    pub fn waiting_for_read(key: Key, term: Term) -> Self {
+        let empty = Gathered {
+            snapshot: crate::engine::Snapshot::Orphan(windlass_core::view::OrphanSnapshot {
+                tracked: false,
+                owner: windlass_core::view::OrphanOwner::Unfinished,
+            }),
+            children: Vec::new(),
+            job: None,
+        };
+        let plan = Plan { read: Some(Read::Owner), ..Plan::default() };
+        Self::new(key, term, CheckedPlan::unchecked(plan), empty)
+    }
+
+    /// Creates and deletes that were not sent are given up: the owner's spec has changed.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Nothing more is sent: the term is over.
+    pub fn abandon(&mut self) {
+        for step in &mut self.steps {
+            let length = step.action_len();
+            match &mut step.state {
+                State::Waiting => step.state = State::Skipped,
+                State::Running(progress) => {
+                    progress.next = length;
+                    progress.to_delete.clear();
+                    progress.failed = true;
+                }
+                State::Succeeded | State::Failed | State::Skipped => {}
+            }
+        }
+        self.fail(Failure::Refused);
+        self.settle_steps();
+    }
+
+    /// The next request that is due, if there is one and room for it; `effects` gains what needs no request.
+    pub fn next_request(&mut self, cache: &Cache, effects: &mut Vec<Effect>) -> Option<(Ticket, Operation)> {
+        loop {
+            self.start_steps(effects);
+            let in_flight: usize = self.steps.iter().map(StepRun::in_flight).sum();
+            if in_flight >= MAX_IN_FLIGHT {
+                return None;
+            }
+            let mut skipped = false;
+            for position in 0..self.steps.len() {
+                match self.next_of_step(position, cache) {
+                    Next::Request(ticket, operation) => return Some((ticket, operation)),
+                    Next::Skipped => skipped = true,
+                    Next::Nothing => {}
+                }
+            }
+            if !skipped {
+                return None;
+            }
+            self.settle_steps();
+        }
+    }
+
+    /// Starts what can start, so that steps without requests settle; `effects` gains what they want.
+    pub fn advance(&mut self, effects: &mut Vec<Effect>) {
+        self.start_steps(effects);
+    }
+
+    /// Whether every step has settled and no read is pending.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.reads_pending == 0
+            && self.steps.iter().all(|step| !matches!(step.state, State::Waiting | State::Running(_)))
+    }
+
+    /// The worst failure so far.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Takes in how one request ended.
+    pub fn settle(&mut self, ticket: Ticket, settled: &Settled) {
+        if let Settled::Done(Some(Object::Job(job))) = settled {
+            self.job = Some(job.clone());
+        }
+        if let Settled::Failed(failure) = settled {
+            self.fail(*failure);
+        } else {
+            self.wrote = true;
+        }
+        let Some(step) = self.steps.get_mut(ticket.step) else { return };
+        let untracks_first = matches!(step.action, Action::DeletePods { untrack: true, .. });
+        let creates = matches!(step.action, Action::CreatePods(_));
+        let length = step.action_len();
+        let State::Running(progress) = &mut step.state else { return };
+        progress.in_flight = progress.in_flight.saturating_sub(1);
+        match settled {
+            Settled::Done(_) if untracks_first && !ticket.deleting => progress.to_delete.push(ticket.item),
+            Settled::Done(_) => progress.window = progress.window.saturating_add(1),
+            Settled::Failed(_) => {
+                progress.failed = true;
+                // Slow start: creates that were not sent would most likely be refused for the same reason.
+                if creates {
+                    progress.next = length;
+                }
+            }
+        }
+        self.settle_steps();
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure = self.failure.max(Some(failure));
+    }
+
+    /// Starts the steps whose needs are met and skips those whose needs cannot be met any more.
+    fn start_steps(&mut self, effects: &mut Vec<Effect>) {
+        for position in 0..self.steps.len() {
+            let Some(step) = self.steps.get(position) else { return };
+            if step.state != State::Waiting {
+                continue;
+            }
+            let state = match self.readiness(&step.needs) {
+                Readiness::Wait => continue,
+                Readiness::Never => State::Skipped,
+                Readiness::Now => self.first_state(position, effects),
+            };
+            if let Some(step) = self.steps.get_mut(position) {
+                step.state = state;
+            }
+        }
+        self.settle_steps();
+    }
+
+    fn first_state(&self, position: usize, effects: &mut Vec<Effect>) -> State {
+        let Some(step) = self.steps.get(position) else { return State::Skipped };
+        match &step.action {
+            Action::RecordEvent(event) => {
+                effects.push(Effect::Event(event.clone()));
+                State::Succeeded
+            }
+            Action::WriteJobStatus(status) if self.is_current(status) => State::Succeeded,
+            _ if step.action_len() == 0 => State::Succeeded,
+            Action::CreatePods(_) => State::Running(Progress { window: 1, ..Progress::default() }),
+            _ => State::Running(Progress { window: MAX_IN_FLIGHT, ..Progress::default() }),
+        }
+    }
+
+    fn readiness(&self, needs: &[(usize, Needs)]) -> Readiness {
+        let mut readiness = Readiness::Now;
+        for (position, need) in needs {
+            let state = self.steps.get(*position).map(|step| &step.state);
+            let met = match (state, need) {
+                (Some(State::Waiting | State::Running(_)), _) => {
+                    readiness = Readiness::Wait;
+                    continue;
+                }
+                (Some(State::Succeeded), Needs::Succeeded | Needs::Settled) => true,
+                (Some(State::Failed | State::Skipped), Needs::Settled | Needs::Failed) => true,
+                _ => false,
+            };
+            if !met {
+                return Readiness::Never;
+            }
+        }
+        readiness
+    }
+
+    /// Ends the running steps that have nothing left to send or to wait for.
+    fn settle_steps(&mut self) {
+        for step in &mut self.steps {
+            let length = step.action_len();
+            let State::Running(progress) = &step.state else { continue };
+            if progress.in_flight == 0 && progress.next >= length && progress.to_delete.is_empty() {
+                step.state = if progress.failed { State::Failed } else { State::Succeeded };
+            }
+        }
+    }
+
+    fn next_of_step(&mut self, position: usize, cache: &Cache) -> Next {
+        let stopped = self.stopped;
+        let Some(step) = self.steps.get_mut(position) else { return Next::Nothing };
+        let length = step.action_len();
+        let stoppable = matches!(step.action, Action::CreatePods(_) | Action::DeletePods { .. });
+        let State::Running(progress) = &mut step.state else { return Next::Nothing };
+        if stopped && stoppable && (progress.next < length || !progress.to_delete.is_empty()) {
+            progress.next = length;
+            progress.to_delete.clear();
+            progress.failed = true;
+            self.fail(Failure::Stale);
+            return Next::Skipped;
+        }
+        if progress.in_flight >= progress.window {
+            return Next::Nothing;
+        }
+        let (item, deleting) = match progress.to_delete.pop() {
+            Some(item) => (item, true),
+            None if progress.next < length => (progress.next, false),
+            None => return Next::Nothing,
+        };
+        if !deleting {
+            progress.next += 1;
+        }
+        progress.in_flight += 1;
+        let ticket = Ticket { step: position, item, deleting };
+        match self.operation(ticket, cache) {
+            Some(operation) => Next::Request(ticket, operation),
+            None => {
+                self.skip(ticket);
+                Next::Skipped
+            }
+        }
+    }
+
+    /// An item that needs no request counts as done, but for a Pod that cannot be made from its template.
+    fn skip(&mut self, ticket: Ticket) {
+        let impossible = self.template.is_none()
+            && matches!(self.steps.get(ticket.step).map(|step| &step.action), Some(Action::CreatePods(_)));
+        let wrote = self.wrote;
+        let settled = if impossible { Settled::Failed(Failure::Refused) } else { Settled::Done(None) };
+        self.settle(ticket, &settled);
+        self.wrote = wrote;
+    }
+}
+
+enum Next {
+    Request(Ticket, Operation),
+    Skipped,
+    Nothing,
+}
+
+enum Readiness {
+    Now,
+    Wait,
+    Never,
+}
+
+impl StepRun {
+    fn in_flight(&self) -> usize {
+        match &self.state {
+            State::Running(progress) => progress.in_flight,
+            State::Waiting | State::Succeeded | State::Failed | State::Skipped => 0,
+        }
+    }
+
+    fn action_len(&self) -> usize {
+        match &self.action {
+            Action::CreatePods(slots) => slots.len(),
+            Action::DeletePods { pods, .. }
+            | Action::UntrackPods(pods)
+            | Action::AdoptPods(pods)
+            | Action::ReleasePods(pods) => pods.len(),
+            Action::WriteJobStatus(_) | Action::DeleteJob | Action::RecordEvent(_) => 1,
+        }
+    }
+}
+
+/// What a refusal means for the request that met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What was wanted is so already.
+    AlreadySo,
+    /// The view was stale, or the outcome is not known: a read settles it.
+    ReadFirst,
+    /// It will not happen for now.
+    Refused,
+}
+
+/// What `status` means for `operation`; a server error leaves the outcome unknown.
+#[must_use]
+pub fn refusal(operation: &Operation, status: &ApiStatus) -> Refusal {
+    let on_existing = match operation {
+        Operation::UntrackPod { .. }
+        | Operation::DeletePod(_)
+        | Operation::ReleasePod { .. }
+        | Operation::DeleteJob(_) => true,
+        Operation::CreatePod(_)
+        | Operation::AdoptPod { .. }
+        | Operation::WriteJobStatus(_)
+        | Operation::Get { .. }
+        | Operation::CreateEvent(_) => false,
+    };
+    if status.is_not_found() && on_existing {
+        Refusal::AlreadySo
+    } else if status.code == 409
+        || status.code >= 500
+        || status.is_not_found() && !matches!(operation, Operation::CreatePod(_))
+    {
+        Refusal::ReadFirst
+    } else {
+        Refusal::Refused
+    }
+}

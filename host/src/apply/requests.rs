@@ -1,0 +1,161 @@
+//! From one item of a step to the request that carries it out.
+
+use std::sync::Arc;
+
+use windlass_core::job::naming;
+use windlass_core::kube::{Job, JobStatus, Kind, OwnerReference, PodManifest, Uid, UncountedTerminatedPods};
+use windlass_core::plan::{Action, JobStatusWrite, PodSlot, Step};
+
+use super::{Execution, Ticket};
+use crate::cache::{Cache, PodEntry};
+use crate::engine::Snapshot;
+use crate::key::Name;
+use crate::request::{ObjectRef, Operation};
+use crate::snapshot::Gathered;
+
+impl Execution {
+    /// The request for an item, or `None` if it needs none.
+    pub(super) fn operation(&mut self, ticket: Ticket, cache: &Cache) -> Option<Operation> {
+        let step = self.steps.get(ticket.step)?;
+        match &step.action {
+            Action::CreatePods(slots) => {
+                let slot = *slots.get(ticket.item)?;
+                self.create(slot, cache)
+            }
+            Action::DeletePods { pods, untrack } => {
+                let (position, untrack) = (*pods.get(ticket.item)?, *untrack);
+                let entry = self.child(position)?;
+                if untrack && !ticket.deleting && entry.pod.is_tracked() {
+                    return Some(self.untrack(position, entry));
+                }
+                Some(Operation::DeletePod(reference(entry)))
+            }
+            Action::UntrackPods(pods) => {
+                let position = *pods.get(ticket.item)?;
+                let entry = self.child(position)?;
+                entry.pod.is_tracked().then(|| self.untrack(position, entry))
+            }
+            Action::AdoptPods(pods) => {
+                let pod = reference(self.child(*pods.get(ticket.item)?)?);
+                Some(Operation::AdoptPod { pod, owner: controller_reference(self.job.as_deref()?) })
+            }
+            Action::ReleasePods(pods) => {
+                let pod = reference(self.child(*pods.get(ticket.item)?)?);
+                Some(Operation::ReleasePod { pod, owner: self.job.as_ref()?.metadata.uid.clone() })
+            }
+            Action::WriteJobStatus(status) => {
+                let job = self.job.as_deref()?;
+                let status =
+                    status_of(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
+                Some(Operation::WriteJobStatus(Arc::new(Job { status, ..job.clone() })))
+            }
+            Action::DeleteJob => {
+                let metadata = &self.job.as_ref()?.metadata;
+                Some(Operation::DeleteJob(ObjectRef {
+                    namespace: metadata.namespace.clone(),
+                    name: metadata.name.clone(),
+                    uid: metadata.uid.clone(),
+                }))
+            }
+            Action::RecordEvent(_) => None,
+        }
+    }
+
+    /// Whether the Job's status is what `status` would make it.
+    pub(super) fn is_current(&self, status: &JobStatusWrite) -> bool {
+        let Some(job) = &self.job else { return false };
+        let wanted = status_of(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
+        let settled = |status: &JobStatus| {
+            let mut status = status.clone();
+            status.uncounted_terminated_pods.get_or_insert_default();
+            status
+        };
+        settled(&wanted) == settled(&job.status)
+    }
+
+    fn create(&mut self, slot: PodSlot, cache: &Cache) -> Option<Operation> {
+        let job = self.job.as_ref()?;
+        let template = self.template.as_ref()?;
+        let namespace = job.metadata.namespace.clone();
+        let taken =
+            |name: &str| cache.pod(&Name { namespace: namespace.clone(), name: name.into() }).is_some();
+        let first = if slot.index.is_some() { 0 } else { self.next_attempt };
+        let (name, attempt) = naming::pod_name(template, &job.metadata.uid, slot, first, &taken);
+        let manifest: PodManifest = template.pod(slot, name);
+        if slot.index.is_none() {
+            self.next_attempt = attempt.saturating_add(1);
+        }
+        Some(Operation::CreatePod(Arc::new(manifest)))
+    }
+
+    /// The removal of the finalizer; of a Pod that is not recorded and may yet change, only as it was seen.
+    fn untrack(&self, position: u32, entry: &PodEntry) -> Operation {
+        let recorded =
+            entry.pod.is_terminal() && self.job.is_some() || self.recorded.binary_search(&position).is_ok();
+        let version = entry.pod.metadata.resource_version;
+        Operation::UntrackPod { pod: reference(entry), resource_version: (!recorded).then_some(version) }
+    }
+
+    fn child(&self, position: u32) -> Option<&PodEntry> {
+        self.children.get(position as usize).map(AsRef::as_ref)
+    }
+}
+
+/// A Job's status from what the core wrote, positions turned into uids.
+#[must_use]
+pub fn status_of(write: &JobStatusWrite, uid: impl Fn(u32) -> Option<Uid>) -> JobStatus {
+    let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let uids = |positions: &[u32]| positions.iter().filter_map(|position| uid(*position)).collect();
+    JobStatus {
+        conditions: write.conditions.clone(),
+        start_time: write.start_time,
+        completion_time: write.completion_time,
+        active: signed(write.active),
+        succeeded: signed(write.succeeded),
+        failed: signed(write.failed),
+        terminating: write.terminating.map(signed),
+        ready: write.ready.map(signed),
+        completed_indexes: write.completed_indexes.clone(),
+        failed_indexes: write.failed_indexes.clone(),
+        uncounted_terminated_pods: Some(UncountedTerminatedPods {
+            succeeded: uids(&write.uncounted.succeeded),
+            failed: uids(&write.uncounted.failed),
+        }),
+    }
+}
+
+/// Positions of the Pods that are uncounted already, or become so by one of the plan's status writes; sorted.
+pub(super) fn recorded(steps: &[Step], gathered: &Gathered) -> Vec<u32> {
+    let mut positions = Vec::new();
+    if let Snapshot::Job(snapshot) = &gathered.snapshot {
+        positions.extend(snapshot.uncounted.succeeded.iter().chain(&snapshot.uncounted.failed));
+    }
+    for step in steps {
+        if let Action::WriteJobStatus(status) = &step.action {
+            positions.extend(status.uncounted.succeeded.iter().chain(&status.uncounted.failed));
+        }
+    }
+    positions.sort_unstable();
+    positions.dedup();
+    positions
+}
+
+fn reference(entry: &PodEntry) -> ObjectRef {
+    let metadata = &entry.pod.metadata;
+    ObjectRef {
+        namespace: metadata.namespace.clone(),
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone(),
+    }
+}
+
+fn controller_reference(job: &Job) -> OwnerReference {
+    OwnerReference {
+        api_version: Kind::Job.api_version().into(),
+        kind: Kind::Job.name().into(),
+        name: job.metadata.name.clone(),
+        uid: job.metadata.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}

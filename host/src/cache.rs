@@ -1,0 +1,268 @@
+//! What the watches have delivered, plus an overlay of this process's own acknowledged writes.
+//!
+//! One map a kind holds both. An answer enters only if it is newer than what the watch has reached for its
+//! resource, so that it never brings back what the watch has since removed. The answer to a delete marks an
+//! object and never removes it: only the watch, or a list, does.
+
+mod pods;
+
+pub use pods::PodEntry;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use windlass_core::kube::{Job, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, job_view};
+use windlass_core::view::JobView;
+
+use crate::key::Name;
+use pods::PodCache;
+
+/// A cached Job and what is made of it once per version.
+#[derive(Clone, Debug)]
+pub struct JobEntry {
+    /// The object.
+    pub job: Arc<Job>,
+    /// Its view.
+    pub view: Arc<JobView>,
+    /// Whether its removal was acknowledged and not yet watched.
+    pub removed: bool,
+}
+
+/// What an event changed, for the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A Job is new or different; `spec` says whether more than its status or metadata changed.
+    Job {
+        /// The Job.
+        name: Name,
+        /// Whether a plan made before is out of date.
+        spec: bool,
+    },
+    /// A Job is gone.
+    JobGone {
+        /// The Job.
+        name: Name,
+        /// Its uid.
+        uid: Uid,
+    },
+    /// A Pod is new, different or gone.
+    Pod {
+        /// The Pod.
+        name: Name,
+        /// Uids of its controller before and after, the same or not.
+        owners: [Option<Uid>; 2],
+    },
+}
+
+/// The cache of all watched kinds.
+#[derive(Debug, Default)]
+pub struct Cache {
+    jobs: BTreeMap<Name, JobEntry>,
+    jobs_by_uid: BTreeMap<Uid, Name>,
+    pods: PodCache,
+    reached: BTreeMap<Kind, ResourceVersion>,
+}
+
+impl Cache {
+    /// Applies an object that the watch delivered.
+    pub fn watched(&mut self, object: Object, changes: &mut Vec<Change>) {
+        self.reach(object.kind(), object.metadata().resource_version);
+        self.upsert(object, changes);
+    }
+
+    /// Applies a removal that the watch delivered; `object` carries the removal's resourceVersion.
+    pub fn watched_removal(&mut self, object: &Object, changes: &mut Vec<Change>) {
+        let at = object.metadata().resource_version;
+        self.reach(object.kind(), at);
+        let name = Name::of(object.metadata());
+        match object {
+            Object::Job(_) => self.remove_job(&name, at, changes),
+            Object::Pod(_) => self.pods.remove(&name, at, changes),
+            Object::Node(_) => {}
+        }
+    }
+
+    /// Notes that the watch of `kind` has reached `version`.
+    pub fn reach(&mut self, kind: Kind, version: ResourceVersion) {
+        let reached = self.reached.entry(kind).or_default();
+        *reached = (*reached).max(version);
+    }
+
+    /// How far the watch of `kind` has got.
+    #[must_use]
+    pub fn reached(&self, kind: Kind) -> ResourceVersion {
+        self.reached.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Replaces everything of `kind` by a list at `version`; entries newer than the list stay.
+    pub fn listed(
+        &mut self,
+        kind: Kind,
+        objects: Vec<Object>,
+        version: ResourceVersion,
+        changes: &mut Vec<Change>,
+    ) {
+        let listed: std::collections::BTreeSet<Name> =
+            objects.iter().map(|object| Name::of(object.metadata())).collect();
+        let gone: Vec<Name> = match kind {
+            Kind::Job => self.jobs.keys().filter(|name| !listed.contains(name)).cloned().collect(),
+            Kind::Pod => self.pods.names().filter(|name| !listed.contains(name)).cloned().collect(),
+            Kind::Node => Vec::new(),
+        };
+        for name in gone {
+            match kind {
+                Kind::Job => self.remove_job(&name, version, changes),
+                Kind::Pod => self.pods.remove(&name, version, changes),
+                Kind::Node => {}
+            }
+        }
+        for object in objects {
+            self.upsert(object, changes);
+        }
+        self.reach(kind, version);
+    }
+
+    /// Forgets everything of `kind`: the server's history went back, so nothing known of it holds.
+    pub fn forget(&mut self, kind: Kind, changes: &mut Vec<Change>) {
+        let everything = ResourceVersion(u64::MAX);
+        self.listed(kind, Vec::new(), everything, changes);
+        self.reached.remove(&kind);
+    }
+
+    /// Adds the object in an answer to one of our own requests, if the watch has not got past it.
+    pub fn acknowledged(&mut self, object: Object, changes: &mut Vec<Change>) {
+        if object.metadata().resource_version > self.reached(object.kind()) {
+            self.upsert(object, changes);
+        }
+    }
+
+    /// Marks an object as gone on the server's word; the watch will remove it.
+    pub fn acknowledged_removal(&mut self, kind: Kind, name: &Name, uid: &Uid, changes: &mut Vec<Change>) {
+        match kind {
+            Kind::Job => {
+                if let Some(entry) = self.jobs.get_mut(name)
+                    && entry.job.metadata.uid == *uid
+                {
+                    entry.removed = true;
+                }
+            }
+            Kind::Pod => self.pods.mark_removed(name, uid, changes),
+            Kind::Node => {}
+        }
+    }
+
+    /// The Job of that name.
+    #[must_use]
+    pub fn job(&self, name: &Name) -> Option<&JobEntry> {
+        self.jobs.get(name).filter(|entry| !entry.removed)
+    }
+
+    /// Name of the Job with that uid.
+    #[must_use]
+    pub fn job_name(&self, uid: &Uid) -> Option<&Name> {
+        self.jobs_by_uid.get(uid)
+    }
+
+    /// Names of all Jobs.
+    pub fn job_names(&self) -> impl Iterator<Item = &Name> {
+        self.jobs.keys()
+    }
+
+    /// Jobs of a namespace whose selector matches `labels`.
+    pub fn jobs_selecting<'a>(
+        &'a self,
+        namespace: &'a Str,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = &'a Name> {
+        let first = Name { namespace: namespace.clone(), name: "".into() };
+        self.jobs
+            .range(first..)
+            .take_while(move |(name, _)| name.namespace == *namespace)
+            .filter(move |(_, entry)| {
+                entry.job.spec.selector.as_ref().is_some_and(|selector| selector.matches(labels))
+            })
+            .map(|(name, _)| name)
+    }
+
+    /// The Pod of that name, marked ones too.
+    #[must_use]
+    pub fn pod(&self, name: &Name) -> Option<&Arc<PodEntry>> {
+        self.pods.get(name)
+    }
+
+    /// Pods whose controller has that uid, in order of name.
+    pub fn pods_of(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
+        self.pods.owned_by(uid)
+    }
+
+    /// Pods of a namespace that have no controller, in order of name.
+    pub fn pods_without_controller(&self, namespace: &Str) -> impl Iterator<Item = &Arc<PodEntry>> {
+        self.pods.without_controller(namespace)
+    }
+
+    /// Number of cached Pods.
+    #[must_use]
+    pub fn pod_count(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Number of cached Jobs.
+    #[must_use]
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    fn upsert(&mut self, object: Object, changes: &mut Vec<Change>) {
+        match object {
+            Object::Job(job) => self.upsert_job(job, changes),
+            Object::Pod(pod) => self.upsert_pod(pod, changes),
+            Object::Node(_) => {}
+        }
+    }
+
+    fn upsert_pod(&mut self, pod: Arc<Pod>, changes: &mut Vec<Change>) {
+        let owner = pod.metadata.controller().and_then(|owner| {
+            let name = self.jobs_by_uid.get(&owner.uid)?;
+            Some(&self.jobs.get(name)?.job)
+        });
+        let owner = owner.cloned();
+        self.pods.upsert(pod, owner.as_deref(), changes);
+    }
+
+    fn upsert_job(&mut self, job: Arc<Job>, changes: &mut Vec<Change>) {
+        let name = Name::of(&job.metadata);
+        let before = self.jobs.get(&name);
+        if let Some(before) = before {
+            if before.job.metadata.resource_version >= job.metadata.resource_version {
+                return;
+            }
+            if before.job.metadata.uid != job.metadata.uid {
+                let version = before.job.metadata.resource_version;
+                self.remove_job(&name, version, changes);
+            }
+        }
+        let before = self.jobs.get(&name);
+        let spec = before.is_none_or(|entry| {
+            entry.job.metadata.generation != job.metadata.generation
+                || entry.job.metadata.is_terminating() != job.metadata.is_terminating()
+        });
+        if before.is_none() {
+            self.jobs_by_uid.insert(job.metadata.uid.clone(), name.clone());
+            self.pods.adopt_rows(&job);
+        }
+        let view = Arc::new(job_view(&job));
+        self.jobs.insert(name.clone(), JobEntry { job, view, removed: false });
+        changes.push(Change::Job { name, spec });
+    }
+
+    fn remove_job(&mut self, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
+        let Some(entry) = self.jobs.get(name) else { return };
+        if entry.job.metadata.resource_version > at {
+            return;
+        }
+        let uid = entry.job.metadata.uid.clone();
+        self.jobs.remove(name);
+        self.jobs_by_uid.remove(&uid);
+        changes.push(Change::JobGone { name: name.clone(), uid });
+    }
+}

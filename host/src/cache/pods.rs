@@ -1,0 +1,152 @@
+//! Pods by name, and by the uid of their controller.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use windlass_core::kube::{Job, Pod, ResourceVersion, Str, Uid, pod_row};
+use windlass_core::view::PodRow;
+
+use super::Change;
+use crate::key::Name;
+
+/// A cached Pod and its row in the columns that reconcile sees.
+#[derive(Clone, Debug)]
+pub struct PodEntry {
+    /// The object.
+    pub pod: Arc<Pod>,
+    /// Its row, as its Job sees it; without the facts about the Job while that is not cached.
+    pub row: PodRow,
+    /// Whether its removal was acknowledged and not yet watched.
+    pub removed: bool,
+}
+
+impl PodEntry {
+    /// Whether reconcile has to see the Pod: not if it is gone, nor if it ended and is counted.
+    #[must_use]
+    pub fn crosses(&self) -> bool {
+        !self.removed && (!self.pod.is_terminal() || self.pod.is_tracked())
+    }
+
+    fn controller(&self) -> Option<&Uid> {
+        self.pod.metadata.controller().map(|owner| &owner.uid)
+    }
+}
+
+/// Pods by name, and by the uid of their controller.
+#[derive(Debug, Default)]
+pub(super) struct PodCache {
+    by_name: BTreeMap<Name, Arc<PodEntry>>,
+    by_controller: BTreeMap<Uid, BTreeMap<Str, Arc<PodEntry>>>,
+    without_controller: BTreeMap<Name, Arc<PodEntry>>,
+}
+
+impl PodCache {
+    pub(super) fn get(&self, name: &Name) -> Option<&Arc<PodEntry>> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.by_name.keys()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub(super) fn owned_by(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
+        self.by_controller.get(uid).into_iter().flat_map(BTreeMap::values)
+    }
+
+    pub(super) fn without_controller(&self, namespace: &Str) -> impl Iterator<Item = &Arc<PodEntry>> {
+        let first = Name { namespace: namespace.clone(), name: "".into() };
+        self.without_controller
+            .range(first..)
+            .take_while(move |(name, _)| name.namespace == *namespace)
+            .map(|(_, entry)| entry)
+    }
+
+    /// Adds or replaces a Pod if it is newer than what is known; `job` is its controller, if cached.
+    pub(super) fn upsert(&mut self, pod: Arc<Pod>, job: Option<&Job>, changes: &mut Vec<Change>) {
+        let name = Name::of(&pod.metadata);
+        let before = self.by_name.get(&name);
+        if before.is_some_and(|entry| entry.pod.metadata.resource_version >= pod.metadata.resource_version) {
+            return;
+        }
+        let removed = before.is_some_and(|entry| entry.removed && entry.pod.metadata.uid == pod.metadata.uid);
+        let owner_before = before.and_then(|entry| entry.controller().cloned());
+        let row = row_for(&pod, job);
+        let entry = Arc::new(PodEntry { pod, row, removed });
+        let owner = entry.controller().cloned();
+        if owner_before != owner {
+            self.unlink(&name, owner_before.as_ref());
+        }
+        self.link(&name, owner.as_ref(), &entry);
+        self.by_name.insert(name.clone(), entry);
+        changes.push(Change::Pod { name, owners: [owner_before, owner] });
+    }
+
+    /// Removes a Pod unless it is newer than `at`.
+    pub(super) fn remove(&mut self, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
+        let Some(entry) = self.by_name.get(name) else { return };
+        if entry.pod.metadata.resource_version > at {
+            return;
+        }
+        let owner = entry.controller().cloned();
+        self.by_name.remove(name);
+        self.unlink(name, owner.as_ref());
+        changes.push(Change::Pod { name: name.clone(), owners: [owner, None] });
+    }
+
+    /// Marks a Pod as gone on the server's word.
+    pub(super) fn mark_removed(&mut self, name: &Name, uid: &Uid, changes: &mut Vec<Change>) {
+        let Some(entry) = self.by_name.get(name) else { return };
+        if entry.pod.metadata.uid != *uid || entry.removed {
+            return;
+        }
+        let owner = entry.controller().cloned();
+        let entry = Arc::new(PodEntry { removed: true, ..PodEntry::clone(entry) });
+        self.link(name, owner.as_ref(), &entry);
+        self.by_name.insert(name.clone(), entry);
+        changes.push(Change::Pod { name: name.clone(), owners: [owner.clone(), owner] });
+    }
+
+    /// Makes the rows of a Job's Pods again, now that the Job is known.
+    pub(super) fn adopt_rows(&mut self, job: &Job) {
+        let Some(owned) = self.by_controller.get_mut(&job.metadata.uid) else { return };
+        for entry in owned.values_mut() {
+            let row = pod_row(&entry.pod, job);
+            if row != entry.row {
+                *entry = Arc::new(PodEntry { row, ..PodEntry::clone(entry) });
+                self.by_name.insert(Name::of(&entry.pod.metadata), entry.clone());
+            }
+        }
+    }
+
+    fn link(&mut self, name: &Name, owner: Option<&Uid>, entry: &Arc<PodEntry>) {
+        match owner {
+            Some(uid) => {
+                self.by_controller.entry(uid.clone()).or_default().insert(name.name.clone(), entry.clone());
+            }
+            None => {
+                self.without_controller.insert(name.clone(), entry.clone());
+            }
+        }
+    }
+
+    fn unlink(&mut self, name: &Name, owner: Option<&Uid>) {
+        self.without_controller.remove(name);
+        let Some(uid) = owner else { return };
+        let Some(owned) = self.by_controller.get_mut(uid) else { return };
+        owned.remove(&name.name);
+        if owned.is_empty() {
+            self.by_controller.remove(uid);
+        }
+    }
+}
+
+fn row_for(pod: &Pod, job: Option<&Job>) -> PodRow {
+    match job {
+        Some(job) => pod_row(pod, job),
+        None => pod_row(pod, &Job::default()),
+    }
+}

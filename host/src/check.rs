@@ -1,0 +1,175 @@
+//! A guest's plan is checked before anything is done: the host does not trust what it returns.
+
+use std::fmt;
+
+use windlass_core::plan::{Action, JobStatusWrite, Plan, Step};
+use windlass_core::view::pod_flag;
+
+use crate::cache::PodEntry;
+use crate::snapshot::Gathered;
+
+/// Most steps of a plan.
+pub const MAX_STEPS: usize = 64;
+/// Most bytes of a memo.
+pub const MAX_MEMO_BYTES: usize = 64 * 1024;
+/// Most Pods that one plan may create, whatever the flags say.
+pub const MAX_CREATES: usize = 10_000;
+/// Longest message of an Event, bytes (upstream: events validation, 1 kB).
+pub const MAX_EVENT_MESSAGE_BYTES: usize = 1024;
+
+/// A plan that may be carried out.
+#[derive(Clone, Debug)]
+pub struct CheckedPlan(Plan);
+
+impl CheckedPlan {
+    /// The plan.
+    #[must_use]
+    pub fn into_inner(self) -> Plan {
+        self.0
+    }
+
+    /// A plan of the host's own, which nobody has to check.
+    pub(crate) fn unchecked(plan: Plan) -> Self {
+        Self(plan)
+    }
+}
+
+/// What is wrong with a plan: always the core's mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanDefect {
+    /// More steps than [`MAX_STEPS`].
+    TooManySteps,
+    /// A memo longer than [`MAX_MEMO_BYTES`].
+    MemoTooLong,
+    /// A step follows itself or a later one.
+    StepOrder,
+    /// A Pod is named that the snapshot does not have.
+    UnknownPod,
+    /// A Pod is to be deleted, counted or released that is not the Job's.
+    ForeignPod,
+    /// A Pod is to be adopted that has a controller.
+    NotAnOrphan,
+    /// More Pods than [`MAX_CREATES`] in one plan.
+    TooManyCreates,
+    /// A Pod is to be created for an index that the Job does not have.
+    IndexOutOfRange,
+    /// An action that the key does not allow.
+    ForbiddenAction,
+    /// A Pod is uncounted twice in one status.
+    DuplicateUncounted,
+}
+
+impl PlanDefect {
+    /// Stable name for metrics and records.
+    #[must_use]
+    pub fn category(self) -> &'static str {
+        match self {
+            Self::TooManySteps => "too_many_steps",
+            Self::MemoTooLong => "memo_too_long",
+            Self::StepOrder => "step_order",
+            Self::UnknownPod => "unknown_pod",
+            Self::ForeignPod => "foreign_pod",
+            Self::NotAnOrphan => "not_an_orphan",
+            Self::TooManyCreates => "too_many_creates",
+            Self::IndexOutOfRange => "index_out_of_range",
+            Self::ForbiddenAction => "forbidden_action",
+            Self::DuplicateUncounted => "duplicate_uncounted",
+        }
+    }
+}
+
+impl fmt::Display for PlanDefect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the core's plan was refused ({}): nothing was done", self.category())
+    }
+}
+
+impl std::error::Error for PlanDefect {}
+
+/// The plan, if all of it may be carried out on what was gathered.
+///
+/// # Errors
+/// The first [`PlanDefect`] found.
+pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect> {
+    if plan.steps.len() > MAX_STEPS {
+        return Err(PlanDefect::TooManySteps);
+    }
+    if plan.memo.len() > MAX_MEMO_BYTES {
+        return Err(PlanDefect::MemoTooLong);
+    }
+    let mut creates = 0;
+    for (position, step) in plan.steps.iter().enumerate() {
+        if step.after.iter().any(|dependency| dependency.step as usize >= position) {
+            return Err(PlanDefect::StepOrder);
+        }
+        check_step(step, gathered, &mut creates)?;
+    }
+    Ok(CheckedPlan(plan))
+}
+
+fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(), PlanDefect> {
+    let Some(job) = &gathered.job else {
+        return match &step.action {
+            Action::UntrackPods(pods) if pods.as_slice() == [0] => Ok(()),
+            _ => Err(PlanDefect::ForbiddenAction),
+        };
+    };
+    let is_ours = |entry: &PodEntry| entry.row.flags & pod_flag::OWNED != 0;
+    match &step.action {
+        Action::CreatePods(slots) => {
+            *creates += slots.len();
+            if *creates > MAX_CREATES {
+                return Err(PlanDefect::TooManyCreates);
+            }
+            let completions = job.spec.completions.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+            for slot in slots {
+                if job.is_indexed() != slot.index.is_some()
+                    || slot.index.is_some_and(|index| index >= completions)
+                {
+                    return Err(PlanDefect::IndexOutOfRange);
+                }
+            }
+            Ok(())
+        }
+        Action::DeletePods { pods, .. } => all(pods, gathered, is_ours, PlanDefect::ForeignPod),
+        Action::UntrackPods(pods) => {
+            let ours_or_orphan =
+                |entry: &PodEntry| entry.row.flags & (pod_flag::OWNED | pod_flag::ORPHAN) != 0;
+            all(pods, gathered, ours_or_orphan, PlanDefect::ForeignPod)
+        }
+        Action::ReleasePods(pods) => all(pods, gathered, is_ours, PlanDefect::ForeignPod),
+        Action::AdoptPods(pods) => {
+            let orphan = |entry: &PodEntry| entry.row.flags & pod_flag::ORPHAN != 0;
+            all(pods, gathered, orphan, PlanDefect::NotAnOrphan)
+        }
+        Action::WriteJobStatus(status) => check_status(status, gathered),
+        Action::DeleteJob => Ok(()),
+        Action::RecordEvent(event) if event.message.len() <= MAX_EVENT_MESSAGE_BYTES => Ok(()),
+        Action::RecordEvent(_) => Err(PlanDefect::ForbiddenAction),
+    }
+}
+
+fn check_status(status: &JobStatusWrite, gathered: &Gathered) -> Result<(), PlanDefect> {
+    let mut uncounted: Vec<u32> =
+        status.uncounted.succeeded.iter().chain(&status.uncounted.failed).copied().collect();
+    all(&uncounted, gathered, |_| true, PlanDefect::UnknownPod)?;
+    let length = uncounted.len();
+    uncounted.sort_unstable();
+    uncounted.dedup();
+    if uncounted.len() == length { Ok(()) } else { Err(PlanDefect::DuplicateUncounted) }
+}
+
+fn all(
+    pods: &[u32],
+    gathered: &Gathered,
+    allowed: impl Fn(&PodEntry) -> bool,
+    defect: PlanDefect,
+) -> Result<(), PlanDefect> {
+    for position in pods {
+        let entry = gathered.children.get(*position as usize).ok_or(PlanDefect::UnknownPod)?;
+        if !allowed(entry) {
+            return Err(defect);
+        }
+    }
+    Ok(())
+}

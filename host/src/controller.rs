@@ -1,0 +1,503 @@
+//! The state machine that ties cache, queue, engine and executor together, without I/O.
+//!
+//! Inputs are values: watch events, finished runs, answers, commands, time. Outputs are values that a driver
+//! pulls while it has a free slot: runs, requests, watch commands, notices, the next wake-up. The same
+//! machine runs in production, in `windlass simulate`, and under every fault of the simulator.
+//!
+//! A key is busy from the moment its snapshot is taken until every step of its plan has settled; so no two
+//! reconciles of a key overlap, and each sees all that this process had acknowledged before.
+
+mod answers;
+mod enqueue;
+mod notice;
+mod watches;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use windlass_core::kube::{Job, Kind};
+use windlass_core::plan::Plan;
+use windlass_core::policy::{BuiltIn, Policy};
+use windlass_core::view::JobFlags;
+
+use crate::Now;
+use crate::apply::{Effect, Execution, Failure};
+use crate::cache::{Cache, Change};
+use crate::check::check;
+use crate::engine::{EngineFault, Snapshot};
+use crate::key::{Key, Name};
+use crate::queue::Queue;
+use crate::request::{EventManifest, Flow, Operation, Request, RequestId, Term};
+use crate::snapshot::{self, Carried, Gathered};
+use crate::watch::WatchCommand;
+
+use answers::{Pending, ReadDue};
+pub use notice::{MAX_NOTICES, Notice};
+use watches::Watches;
+
+/// Most Events that wait to be recorded; past it the oldest is dropped, with a notice.
+pub const MAX_PENDING_EVENTS: usize = 4_096;
+/// Most runs of a key in a row that end in a stale view before its backoff sets in.
+pub const MAX_STALE_RUNS: u32 = 8;
+
+/// Settings of the state machine.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// What the Job logic reads.
+    pub job: JobFlags,
+    /// Seed of the jitter in retries.
+    pub seed: u64,
+}
+
+/// Identity of one run of the core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunId(pub u64);
+
+/// A run of the core that is due; it owns what it needs, so that a worker borrows nothing.
+#[derive(Clone)]
+pub struct Run {
+    /// Identity, for the result.
+    pub id: RunId,
+    /// Key that is reconciled.
+    pub key: Key,
+    /// What reconcile sees.
+    pub snapshot: Arc<Snapshot>,
+    /// Who answers the core's questions.
+    pub policy: Arc<dyn Policy + Send + Sync>,
+}
+
+/// Which keys a worker takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lane {
+    /// Keys without plugins.
+    #[default]
+    BuiltIn,
+}
+
+/// An order from outside.
+#[derive(Clone)]
+pub enum Command {
+    /// This process may act from now on: everything is listed anew before anything is written.
+    Lead(Term),
+    /// This process may not act any more.
+    Follow,
+    /// Answer questions with this from the next key on.
+    Policy(Arc<dyn Policy + Send + Sync>),
+    /// Take no more keys and send no more writes; what is in flight is awaited.
+    Shutdown,
+}
+
+/// Numbers since the start, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Inputs handled.
+    pub inputs: u64,
+    /// Runs handed out.
+    pub runs: u64,
+    /// Requests handed out.
+    pub requests: u64,
+    /// Events that were dropped because too many waited.
+    pub events_dropped: u64,
+    /// Plans that the check refused, and runs that the engine did not finish.
+    pub core_faults: u64,
+}
+
+/// The state machine.
+pub struct Controller {
+    config: Config,
+    cache: Cache,
+    queue: Queue,
+    watches: Watches,
+    policy: Arc<dyn Policy + Send + Sync>,
+    leading: Option<Term>,
+    shutting_down: bool,
+    carried: BTreeMap<Key, KeyState>,
+    running: BTreeMap<RunId, RunningKey>,
+    executing: BTreeMap<Key, Execution>,
+    turn: VecDeque<Key>,
+    pending: BTreeMap<RequestId, Pending>,
+    reads: VecDeque<ReadDue>,
+    reads_later: BTreeMap<(u64, u64), ReadDue>,
+    events: VecDeque<EventManifest>,
+    paused: BTreeMap<Flow, u64>,
+    notices: VecDeque<Notice>,
+    stats: Stats,
+    sequence: u64,
+}
+
+#[derive(Debug, Default)]
+struct KeyState {
+    carried: Carried,
+    stale_runs: u32,
+}
+
+struct RunningKey {
+    key: Key,
+    term: Term,
+    gathered: Gathered,
+    superseded: bool,
+}
+
+impl Controller {
+    /// A machine that waits for a [`Command::Lead`].
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let policy = BuiltIn {
+            backoff_base_ms: config.job.backoff_base_ms,
+            backoff_max_ms: config.job.backoff_max_ms,
+        };
+        Self {
+            watches: Watches::new([Kind::Job, Kind::Pod].into(), config.seed),
+            config,
+            cache: Cache::default(),
+            queue: Queue::default(),
+            policy: Arc::new(policy),
+            leading: None,
+            shutting_down: false,
+            carried: BTreeMap::new(),
+            running: BTreeMap::new(),
+            executing: BTreeMap::new(),
+            turn: VecDeque::new(),
+            pending: BTreeMap::new(),
+            reads: VecDeque::new(),
+            reads_later: BTreeMap::new(),
+            events: VecDeque::new(),
+            paused: BTreeMap::new(),
+            notices: VecDeque::new(),
+            stats: Stats::default(),
+            sequence: 0,
+        }
+    }
+
+    /// Takes in what a worker made of a run.
+    pub fn handle_run(&mut self, now: Now, id: RunId, result: Result<Plan, EngineFault>) {
+        self.stats.inputs += 1;
+        let Some(run) = self.running.remove(&id) else { return };
+        if self.leading != Some(run.term) || self.shutting_down {
+            self.queue.done(&run.key);
+            return;
+        }
+        let plan = match result {
+            Ok(plan) => plan,
+            Err(fault) => {
+                return self.core_fault(now, &run.key, Notice::EngineFault { key: run.key.clone(), fault });
+            }
+        };
+        let action = plan.action;
+        let checked = match check(plan, &run.gathered) {
+            Ok(checked) => checked,
+            Err(defect) => {
+                return self.core_fault(now, &run.key, Notice::PlanRefused { key: run.key.clone(), defect });
+            }
+        };
+        self.notice(Notice::Planned { key: run.key.clone(), action });
+        let mut execution = Execution::new(run.key.clone(), run.term, checked, run.gathered);
+        if run.superseded {
+            execution.stop();
+        }
+        self.begin(now, execution);
+    }
+
+    /// Takes in an order.
+    pub fn handle_command(&mut self, now: Now, command: Command) {
+        self.stats.inputs += 1;
+        match command {
+            Command::Lead(term) => {
+                self.follow();
+                self.leading = Some(term);
+                self.watches.restart();
+            }
+            Command::Follow => self.follow(),
+            Command::Policy(policy) => self.policy = policy,
+            Command::Shutdown => {
+                self.shutting_down = true;
+                self.queue.clear();
+                self.drop_unsent(now);
+            }
+        }
+    }
+
+    /// Notes that time has passed; what became due is pulled by the polls.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.stats.inputs += 1;
+        self.resume_watches(now);
+        self.paused.retain(|_, until| *until > now.monotonic_ms);
+        while let Some(entry) = self.reads_later.first_entry()
+            && entry.key().0 <= now.monotonic_ms
+        {
+            self.reads.push_back(entry.remove());
+        }
+    }
+
+    /// The next run that is due.
+    pub fn poll_run(&mut self, now: Now, lane: Lane) -> Option<Run> {
+        let Lane::BuiltIn = lane;
+        let term = self.leading?;
+        if self.shutting_down || !self.watches.are_synced() {
+            return None;
+        }
+        while let Some(key) = self.queue.take(now.monotonic_ms) {
+            if let Some(run) = self.start(now, term, key) {
+                return Some(run);
+            }
+        }
+        None
+    }
+
+    /// The next request of `flow` that is due.
+    pub fn poll_request(&mut self, now: Now, flow: Flow) -> Option<Request> {
+        let term = self.leading?;
+        if self.paused.get(&flow).is_some_and(|until| *until > now.monotonic_ms) {
+            return None;
+        }
+        let (pending, operation) = match flow {
+            Flow::Read => {
+                let read = self.reads.pop_front()?;
+                let operation = read.operation();
+                (Pending::Read(read), operation)
+            }
+            Flow::Write => self.next_write(now)?,
+            Flow::Event => {
+                let event = self.events.pop_front()?;
+                (Pending::Event, Operation::CreateEvent(Arc::new(event)))
+            }
+        };
+        self.sequence += 1;
+        let id = RequestId(self.sequence);
+        self.stats.requests += 1;
+        self.pending.insert(id, pending);
+        Some(Request { id, flow, term, not_after_ms: None, operation })
+    }
+
+    /// The next order for a lister or watcher.
+    pub fn poll_watch(&mut self) -> Option<WatchCommand> {
+        self.watches.poll_command()
+    }
+
+    /// The next notice, oldest first.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Monotonic instant, milliseconds, at which [`Controller::handle_timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let keys =
+            if self.leading.is_some() && self.watches.are_synced() { self.queue.next_due() } else { None };
+        let reads = self.reads_later.first_key_value().map(|((due, _), _)| *due);
+        let pauses = self.paused.values().copied();
+        [keys, reads, self.watches.next_due()].into_iter().flatten().chain(pauses).min()
+    }
+
+    /// Whether every cache holds a list that was begun in this term.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.leading.is_some() && self.watches.are_synced()
+    }
+
+    /// Whether nothing runs, nothing is in flight, and no Event waits.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.running.is_empty()
+            && self.executing.is_empty()
+            && self.pending.is_empty()
+            && self.events.is_empty()
+    }
+
+    /// The cache, for readers.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Number of keys that wait in the queue.
+    #[must_use]
+    pub fn queue_depth(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Numbers since the start.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Takes the snapshot of a key, or settles the key at once where there is nothing to reconcile.
+    fn start(&mut self, now: Now, term: Term, key: Key) -> Option<Run> {
+        let flags = &self.config.job;
+        let carried = self.carried.get(&key).map(|state| state.carried.clone()).unwrap_or_default();
+        let gathered = match &key {
+            Key::Job(name) => snapshot::job(&self.cache, name, flags, now, &carried),
+            Key::OrphanPod(name) => {
+                let unread = carried.live_owner.is_none();
+                if let Some(job) = snapshot::orphan_needs_read(&self.cache, name, flags).filter(|_| unread) {
+                    self.read_owner(now, term, key, job);
+                    return None;
+                }
+                snapshot::orphan(&self.cache, name, flags, carried.live_owner)
+            }
+        };
+        let Some(gathered) = gathered else {
+            self.carried.remove(&key);
+            self.queue.done(&key);
+            return None;
+        };
+        self.sequence += 1;
+        let id = RunId(self.sequence);
+        self.stats.runs += 1;
+        let snapshot = Arc::new(gathered.snapshot.clone());
+        let running = RunningKey { key: key.clone(), term, gathered, superseded: false };
+        self.running.insert(id, running);
+        Some(Run { id, key, snapshot, policy: self.policy.clone() })
+    }
+
+    fn begin(&mut self, now: Now, execution: Execution) {
+        let key = execution.key.clone();
+        if execution.read.is_some()
+            && let Some(job) = &execution.job
+        {
+            let job = Name::of(&job.metadata);
+            return self.begin_read(execution, job);
+        }
+        self.executing.insert(key.clone(), execution);
+        self.take_turn(&key);
+        self.finish_if_complete(now, &key);
+    }
+
+    /// The next write of whichever plan is at turn.
+    fn next_write(&mut self, now: Now) -> Option<(Pending, Operation)> {
+        while let Some(key) = self.turn.pop_front() {
+            let Some(execution) = self.executing.get_mut(&key) else { continue };
+            execution.in_turn = false;
+            let mut effects = Vec::new();
+            let next = execution.next_request(&self.cache, &mut effects);
+            let job = execution.job.clone();
+            self.perform(now, job.as_deref(), effects);
+            if let Some((ticket, operation)) = next {
+                self.take_turn(&key);
+                return Some((Pending::Write { key, ticket, operation: operation.clone() }, operation));
+            }
+            // What is left waits for an answer, which puts the key back in turn.
+            self.finish_if_complete(now, &key);
+        }
+        None
+    }
+
+    fn take_turn(&mut self, key: &Key) {
+        if let Some(execution) = self.executing.get_mut(key)
+            && !execution.in_turn
+        {
+            execution.in_turn = true;
+            self.turn.push_back(key.clone());
+        }
+    }
+
+    fn perform(&mut self, now: Now, job: Option<&Job>, effects: Vec<Effect>) {
+        for Effect::Event(event) in effects {
+            self.push_event(now, job, event.warning, &event.reason, event.message);
+        }
+    }
+
+    /// Ends a plan all of whose steps have settled.
+    fn finish_if_complete(&mut self, now: Now, key: &Key) {
+        let Some(execution) = self.executing.get_mut(key) else { return };
+        let mut effects = Vec::new();
+        execution.advance(&mut effects);
+        let (job, complete) = (execution.job.clone(), execution.is_complete());
+        self.perform(now, job.as_deref(), effects);
+        if complete && let Some(execution) = self.executing.remove(key) {
+            self.finish(now, execution);
+        }
+    }
+
+    fn finish(&mut self, now: Now, execution: Execution) {
+        let key = execution.key.clone();
+        let state = self.carried.entry(key.clone()).or_default();
+        state.carried.live_owner = None;
+        match execution.failure() {
+            None => {
+                state.carried.memo = execution.memo;
+                state.stale_runs = 0;
+                self.queue.done(&key);
+                if execution.wrote {
+                    self.queue.add(&key, now.monotonic_ms);
+                }
+                if let Some(after) = execution.requeue_after_ms {
+                    self.queue.add(&key, now.monotonic_ms.saturating_add(after));
+                }
+            }
+            Some(Failure::Stale) if state.stale_runs < MAX_STALE_RUNS => {
+                state.carried.memo.clear();
+                state.stale_runs += 1;
+                self.queue.done(&key);
+                self.queue.add(&key, now.monotonic_ms);
+            }
+            Some(Failure::Stale | Failure::Refused) => {
+                state.carried.memo.clear();
+                state.stale_runs = 0;
+                self.queue.failed(&key, now.monotonic_ms);
+            }
+        }
+        if self.shutting_down {
+            self.queue.clear();
+        }
+    }
+
+    fn core_fault(&mut self, now: Now, key: &Key, notice: Notice) {
+        self.stats.core_faults += 1;
+        self.notice(notice);
+        self.queue.failed(key, now.monotonic_ms);
+    }
+
+    /// Ends the term: nothing more of it is sent, and nothing of the cache is trusted.
+    fn follow(&mut self) {
+        self.leading = None;
+        self.queue.clear();
+        self.carried.clear();
+        self.turn.clear();
+        self.executing.clear();
+        self.running.clear();
+        self.pending.clear();
+        self.reads.clear();
+        self.reads_later.clear();
+        self.events.clear();
+        self.paused.clear();
+        self.queue = Queue::default();
+        self.cache = Cache::default();
+        self.watches.stop();
+    }
+
+    fn drop_unsent(&mut self, now: Now) {
+        self.reads.clear();
+        self.reads_later.clear();
+        let keys: Vec<Key> = self.executing.keys().cloned().collect();
+        for key in keys {
+            if let Some(execution) = self.executing.get_mut(&key) {
+                execution.abandon();
+                execution.forget_reads();
+            }
+            self.finish_if_complete(now, &key);
+        }
+    }
+
+    fn changed(&mut self, now: Now, changes: Vec<Change>) {
+        for change in changes {
+            self.enqueue(now, &change);
+        }
+    }
+
+    fn supersede(&mut self, name: &Name) {
+        let key = Key::Job(name.clone());
+        if let Some(execution) = self.executing.get_mut(&key) {
+            execution.stop();
+        }
+        for run in self.running.values_mut().filter(|run| run.key == key) {
+            run.superseded = true;
+        }
+    }
+
+    fn forget_job(&mut self, name: &Name) {
+        self.carried.remove(&Key::Job(name.clone()));
+        self.supersede(name);
+    }
+}

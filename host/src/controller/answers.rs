@@ -1,0 +1,357 @@
+//! What answers mean: into the cache, to the plan that asked, or to a read that settles them.
+
+use windlass_core::kube::{ApiStatus, Kind, Object, Uid};
+use windlass_core::view::LiveOwner;
+
+use super::{Controller, Notice};
+use crate::Now;
+use crate::apply::{Execution, Failure, Refusal, Settled, Ticket, refusal};
+use crate::key::{Key, Name};
+use crate::request::{Flow, Operation, Outcome, RequestId, Term};
+
+/// First wait before a read that settles an outcome is tried again, milliseconds.
+pub(super) const READ_RETRY_BASE_MS: u64 = 100;
+/// Longest such wait, milliseconds.
+pub(super) const READ_RETRY_MAX_MS: u64 = 10_000;
+/// How long a flow rests after a 429 that names no time, milliseconds.
+pub(super) const DEFAULT_PAUSE_MS: u64 = 1_000;
+
+/// A request that was handed out.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Write { key: Key, ticket: Ticket, operation: Operation },
+    Read(ReadDue),
+    Event,
+}
+
+/// A read that is due.
+#[derive(Clone, Debug)]
+pub(super) struct ReadDue {
+    key: Key,
+    target: Name,
+    kind: Kind,
+    purpose: Purpose,
+    tries: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Purpose {
+    /// The outcome of a request is not known, or its view was stale.
+    Settle { ticket: Ticket, operation: Operation, unknown: bool },
+    /// A decision needs the Job as it is now.
+    Owner { uid: Uid },
+}
+
+impl ReadDue {
+    pub(super) fn operation(&self) -> Operation {
+        Operation::Get {
+            kind: self.kind,
+            namespace: self.target.namespace.clone(),
+            name: self.target.name.clone(),
+        }
+    }
+}
+
+impl Controller {
+    /// Takes in how a request ended.
+    pub fn handle_answer(&mut self, now: Now, id: RequestId, outcome: Outcome) {
+        self.stats.inputs += 1;
+        let Some(pending) = self.pending.remove(&id) else { return };
+        if let Outcome::Rejected(status) = &outcome
+            && status.code == 429
+        {
+            let flow = match &pending {
+                Pending::Write { .. } => Flow::Write,
+                Pending::Read(_) => Flow::Read,
+                Pending::Event => Flow::Event,
+            };
+            let until = now.monotonic_ms.saturating_add(status.retry_after_ms.unwrap_or(DEFAULT_PAUSE_MS));
+            let paused = self.paused.entry(flow).or_default();
+            *paused = (*paused).max(until);
+        }
+        match pending {
+            Pending::Write { key, ticket, operation } => {
+                self.write_answered(now, &key, ticket, operation, outcome);
+            }
+            Pending::Read(read) => self.read_answered(now, read, outcome),
+            Pending::Event => {}
+        }
+    }
+
+    fn write_answered(
+        &mut self,
+        now: Now,
+        key: &Key,
+        ticket: Ticket,
+        operation: Operation,
+        outcome: Outcome,
+    ) {
+        match outcome {
+            Outcome::Done(object) => self.write_done(now, key, ticket, &operation, object),
+            Outcome::NotSent => self.settle(now, key, ticket, &Settled::Failed(Failure::Refused)),
+            Outcome::Unknown => self.settle_by_read(key, ticket, operation, true),
+            Outcome::Rejected(status) => match refusal(&operation, &status) {
+                Refusal::AlreadySo => {
+                    self.confirm_gone(now, &operation);
+                    self.settle(now, key, ticket, &Settled::Done(None));
+                }
+                Refusal::ReadFirst => {
+                    let unknown = status.code >= 500;
+                    self.settle_by_read(key, ticket, operation, unknown);
+                }
+                Refusal::Refused => {
+                    self.report_refusal(now, key, &operation, status);
+                    self.settle(now, key, ticket, &Settled::Failed(Failure::Refused));
+                }
+            },
+        }
+    }
+
+    fn write_done(
+        &mut self,
+        now: Now,
+        key: &Key,
+        ticket: Ticket,
+        operation: &Operation,
+        object: Option<Object>,
+    ) {
+        self.report_done(now, key, operation, object.as_ref());
+        let mut changes = Vec::new();
+        match (operation, &object) {
+            (Operation::DeletePod(pod), Some(Object::Pod(answer)))
+                if answer.metadata.is_terminating() && exists(&answer.metadata) =>
+            {
+                let _ = pod;
+                self.cache.acknowledged(Object::Pod(answer.clone()), &mut changes);
+            }
+            (Operation::DeletePod(_) | Operation::DeleteJob(_), _) => self.confirm_gone(now, operation),
+            (_, Some(object)) => self.cache.acknowledged(object.clone(), &mut changes),
+            (_, None) => {}
+        }
+        self.changed(now, changes);
+        self.settle(now, key, ticket, &Settled::Done(object));
+    }
+
+    /// Marks the object of a delete, or of a request that found it gone.
+    fn confirm_gone(&mut self, now: Now, operation: &Operation) {
+        let (kind, target) = match operation {
+            Operation::UntrackPod { pod, .. }
+            | Operation::DeletePod(pod)
+            | Operation::ReleasePod { pod, .. } => (Kind::Pod, pod),
+            Operation::DeleteJob(job) => (Kind::Job, job),
+            Operation::CreatePod(_)
+            | Operation::AdoptPod { .. }
+            | Operation::WriteJobStatus(_)
+            | Operation::Get { .. }
+            | Operation::CreateEvent(_) => return,
+        };
+        let name = Name { namespace: target.namespace.clone(), name: target.name.clone() };
+        let mut changes = Vec::new();
+        self.cache.acknowledged_removal(kind, &name, &target.uid, &mut changes);
+        self.changed(now, changes);
+    }
+
+    fn settle(&mut self, now: Now, key: &Key, ticket: Ticket, settled: &Settled) {
+        let Some(execution) = self.executing.get_mut(key) else { return };
+        execution.settle(ticket, settled);
+        self.take_turn(key);
+        self.finish_if_complete(now, key);
+    }
+
+    fn settle_by_read(&mut self, key: &Key, ticket: Ticket, operation: Operation, unknown: bool) {
+        let Some(execution) = self.executing.get_mut(key) else { return };
+        let (kind, target) = target_of(&operation);
+        execution.reads_pending += 1;
+        let purpose = Purpose::Settle { ticket, operation, unknown };
+        self.reads.push_back(ReadDue { key: key.clone(), target, kind, purpose, tries: 0 });
+    }
+
+    /// Starts a plan of nothing but a live read of the Job that a Pod names.
+    pub(super) fn read_owner(&mut self, _now: Now, term: Term, key: Key, job: Name) {
+        self.begin_read(Execution::waiting_for_read(key, term), job);
+    }
+
+    pub(super) fn begin_read(&mut self, mut execution: Execution, job: Name) {
+        let key = execution.key.clone();
+        let uid = match (&execution.job, &key) {
+            (Some(job), _) => job.metadata.uid.clone(),
+            (None, Key::OrphanPod(name) | Key::Job(name)) => {
+                let owner = self.cache.pod(name).and_then(|entry| entry.pod.metadata.controller());
+                owner.map(|owner| owner.uid.clone()).unwrap_or_default()
+            }
+        };
+        execution.reads_pending += 1;
+        self.executing.insert(key.clone(), execution);
+        let purpose = Purpose::Owner { uid };
+        self.reads.push_back(ReadDue { key, target: job, kind: Kind::Job, purpose, tries: 0 });
+    }
+
+    fn read_answered(&mut self, now: Now, mut read: ReadDue, outcome: Outcome) {
+        let found = match outcome {
+            Outcome::Done(Some(object)) => Some(object),
+            Outcome::Rejected(status) if status.is_not_found() => None,
+            Outcome::Done(None) | Outcome::Rejected(_) | Outcome::NotSent | Outcome::Unknown => {
+                // Until it is answered the key waits: nothing may be built on an unknown outcome.
+                let wait = READ_RETRY_BASE_MS.saturating_mul(1 << read.tries.min(10)).min(READ_RETRY_MAX_MS);
+                read.tries = read.tries.saturating_add(1);
+                self.sequence += 1;
+                self.reads_later.insert((now.monotonic_ms.saturating_add(wait), self.sequence), read);
+                return;
+            }
+        };
+        let mut changes = Vec::new();
+        if let Some(object) = &found {
+            self.cache.acknowledged(object.clone(), &mut changes);
+        }
+        self.changed(now, changes);
+        if let Some(execution) = self.executing.get_mut(&read.key) {
+            execution.reads_pending = execution.reads_pending.saturating_sub(1);
+        }
+        match read.purpose {
+            Purpose::Settle { ticket, operation, unknown } => {
+                self.settled_by_read(now, &read.key, ticket, &operation, unknown, found);
+            }
+            Purpose::Owner { uid } => {
+                let live = live_owner(&uid, found.as_ref());
+                self.carried.entry(read.key.clone()).or_default().carried.live_owner = Some(live);
+                let Some(execution) = self.executing.remove(&read.key) else { return };
+                // The read is all that there was; the key runs again with its answer.
+                let state = self.carried.entry(read.key.clone()).or_default();
+                state.carried.memo = execution.memo;
+                self.queue.done(&read.key);
+                self.queue.add(&read.key, now.monotonic_ms);
+            }
+        }
+    }
+
+    fn settled_by_read(
+        &mut self,
+        now: Now,
+        key: &Key,
+        ticket: Ticket,
+        operation: &Operation,
+        unknown: bool,
+        found: Option<Object>,
+    ) {
+        let owner = self.executing.get(key).and_then(|execution| execution.job.as_ref());
+        let owner = owner.map(|job| job.metadata.uid.clone());
+        let happened = match (operation, &found) {
+            (Operation::CreatePod(_), Some(Object::Pod(pod))) => {
+                unknown && pod.metadata.controller().map(|reference| &reference.uid) == owner.as_ref()
+            }
+            (Operation::UntrackPod { pod, .. }, Some(Object::Pod(now))) => {
+                now.metadata.uid != pod.uid || !now.is_tracked()
+            }
+            (Operation::DeletePod(pod), Some(Object::Pod(now))) => {
+                now.metadata.uid != pod.uid || now.metadata.is_terminating()
+            }
+            (Operation::UntrackPod { .. } | Operation::DeletePod(_) | Operation::ReleasePod { .. }, None) => {
+                true
+            }
+            (Operation::DeleteJob(_), None) => true,
+            _ => false,
+        };
+        if happened && !matches!((operation, &found), (Operation::CreatePod(_), _) | (_, Some(_))) {
+            self.confirm_gone(now, operation);
+        }
+        if !happened && found.is_none() && matches!(operation, Operation::WriteJobStatus(_)) {
+            self.forget_removed_job(now, operation);
+        }
+        let settled = if happened { Settled::Done(None) } else { Settled::Failed(Failure::Stale) };
+        if happened {
+            self.report_done(now, key, operation, found.as_ref());
+        }
+        self.settle(now, key, ticket, &settled);
+    }
+
+    fn forget_removed_job(&mut self, now: Now, operation: &Operation) {
+        let Operation::WriteJobStatus(job) = operation else { return };
+        let mut changes = Vec::new();
+        let name = Name::of(&job.metadata);
+        self.cache.acknowledged_removal(Kind::Job, &name, &job.metadata.uid, &mut changes);
+        self.changed(now, changes);
+    }
+
+    fn report_done(&mut self, now: Now, key: &Key, operation: &Operation, object: Option<&Object>) {
+        let job = self.executing.get(key).and_then(|execution| execution.job.clone());
+        match operation {
+            Operation::CreatePod(manifest) => {
+                let message = format!("Created pod: {}", manifest.metadata.name);
+                self.push_event(now, job.as_deref(), false, &"SuccessfulCreate".into(), message);
+            }
+            Operation::DeletePod(pod) => {
+                let message = format!("Deleted pod: {}", pod.name);
+                self.push_event(now, job.as_deref(), false, &"SuccessfulDelete".into(), message);
+            }
+            Operation::WriteJobStatus(_) => {
+                if let (Some(before), Some(Object::Job(after))) = (job, object) {
+                    self.notice(Notice::StatusWritten { before, after: after.clone() });
+                }
+            }
+            Operation::UntrackPod { .. }
+            | Operation::AdoptPod { .. }
+            | Operation::ReleasePod { .. }
+            | Operation::DeleteJob(_)
+            | Operation::Get { .. }
+            | Operation::CreateEvent(_) => {}
+        }
+    }
+
+    fn report_refusal(&mut self, now: Now, key: &Key, operation: &Operation, status: ApiStatus) {
+        let job = self.executing.get(key).and_then(|execution| execution.job.clone());
+        if !status.namespace_terminating && status.code != 429 {
+            match operation {
+                Operation::CreatePod(_) => {
+                    let message = format!("Error creating: {}", status.message);
+                    self.push_event(now, job.as_deref(), true, &"FailedCreate".into(), message);
+                }
+                Operation::DeletePod(_) => {
+                    let message = format!("Error deleting: {}", status.message);
+                    self.push_event(now, job.as_deref(), true, &"FailedDelete".into(), message);
+                }
+                _ => {}
+            }
+        }
+        self.notice(Notice::Refused { key: key.clone(), what: operation.describe(), status });
+    }
+}
+
+fn exists(metadata: &windlass_core::kube::ObjectMeta) -> bool {
+    !metadata.finalizers.is_empty() || metadata.deletion_grace_period_seconds != Some(0)
+}
+
+fn live_owner(uid: &Uid, found: Option<&Object>) -> LiveOwner {
+    match found {
+        Some(object) if object.metadata().uid == *uid => {
+            if object.metadata().is_terminating() {
+                LiveOwner::Terminating
+            } else {
+                LiveOwner::Alive
+            }
+        }
+        Some(_) | None => LiveOwner::Gone,
+    }
+}
+
+fn target_of(operation: &Operation) -> (Kind, Name) {
+    match operation {
+        Operation::CreatePod(manifest) => (Kind::Pod, Name::of(&manifest.metadata)),
+        Operation::UntrackPod { pod, .. }
+        | Operation::AdoptPod { pod, .. }
+        | Operation::ReleasePod { pod, .. }
+        | Operation::DeletePod(pod) => {
+            (Kind::Pod, Name { namespace: pod.namespace.clone(), name: pod.name.clone() })
+        }
+        Operation::WriteJobStatus(job) => (Kind::Job, Name::of(&job.metadata)),
+        Operation::DeleteJob(job) => {
+            (Kind::Job, Name { namespace: job.namespace.clone(), name: job.name.clone() })
+        }
+        Operation::Get { kind, namespace, name } => {
+            (*kind, Name { namespace: namespace.clone(), name: name.clone() })
+        }
+        Operation::CreateEvent(event) => (
+            event.kind,
+            Name { namespace: event.regarding.namespace.clone(), name: event.regarding.name.clone() },
+        ),
+    }
+}

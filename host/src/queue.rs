@@ -1,0 +1,191 @@
+//! The workqueue: one run per key, delayed adds of which the earliest wins, and backoff per key that an
+//! event neither lengthens nor bypasses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::key::Key;
+
+/// First wait after a failed sync, milliseconds (upstream: DefaultJobApiBackOff).
+pub const BACKOFF_BASE_MS: u64 = 1_000;
+/// Longest wait after failed syncs, milliseconds (upstream: MaxJobApiBackOff).
+pub const BACKOFF_MAX_MS: u64 = 60_000;
+
+/// The workqueue; instants are milliseconds of the monotonic clock.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: BTreeMap<Key, Entry>,
+    order: BTreeSet<(u64, u64, Key)>,
+    sequence: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Place in `order`, while queued.
+    queued: Option<(u64, u64)>,
+    /// Whether the key runs, and since then the earliest instant for which it was added again.
+    running: bool,
+    again: Option<u64>,
+    /// Failed syncs in a row, and the instant before which the key does not run.
+    failures: u32,
+    not_before: u64,
+}
+
+impl Queue {
+    /// Adds `key` to be run at `due` or later; a key that runs is run again afterwards.
+    pub fn add(&mut self, key: &Key, due: u64) {
+        let entry = self.entries.entry(key.clone()).or_default();
+        if entry.running {
+            entry.again = Some(entry.again.map_or(due, |again| again.min(due)));
+            return;
+        }
+        let due = due.max(entry.not_before);
+        if let Some((queued, sequence)) = entry.queued {
+            if queued <= due {
+                return;
+            }
+            self.order.remove(&(queued, sequence, key.clone()));
+        }
+        self.sequence += 1;
+        entry.queued = Some((due, self.sequence));
+        self.order.insert((due, self.sequence, key.clone()));
+    }
+
+    /// Takes the next key that is due; it counts as running until [`Queue::done`].
+    pub fn take(&mut self, now: u64) -> Option<Key> {
+        let (due, _, _) = self.order.first()?;
+        if *due > now {
+            return None;
+        }
+        let (_, _, key) = self.order.pop_first()?;
+        let entry = self.entries.entry(key.clone()).or_default();
+        entry.queued = None;
+        entry.running = true;
+        Some(key)
+    }
+
+    /// Ends the run of `key` well: its backoff is forgotten.
+    pub fn done(&mut self, key: &Key) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.running = false;
+        entry.failures = 0;
+        entry.not_before = 0;
+        match entry.again.take() {
+            Some(due) => self.add(key, due),
+            None => {
+                self.entries.remove(key);
+            }
+        }
+    }
+
+    /// Ends the run of `key` badly: it runs again after its backoff, which doubles with each failure.
+    pub fn failed(&mut self, key: &Key, now: u64) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.running = false;
+        entry.again = None;
+        let wait = BACKOFF_BASE_MS.saturating_mul(1 << entry.failures.min(16)).min(BACKOFF_MAX_MS);
+        entry.failures = entry.failures.saturating_add(1);
+        entry.not_before = now.saturating_add(wait);
+        let due = entry.not_before;
+        self.add(key, due);
+    }
+
+    /// Failed syncs in a row of `key`.
+    #[must_use]
+    pub fn failures(&self, key: &Key) -> u32 {
+        self.entries.get(key).map_or(0, |entry| entry.failures)
+    }
+
+    /// When the next key is due, if one is queued.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.order.first().map(|(due, _, _)| *due)
+    }
+
+    /// Number of keys that are queued, due or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether no key is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Whether `key` runs now.
+    #[must_use]
+    pub fn is_running(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.running)
+    }
+
+    /// Forgets every key that does not run.
+    pub fn clear(&mut self) {
+        self.order.clear();
+        self.entries.retain(|_, entry| entry.running);
+        for entry in self.entries.values_mut() {
+            entry.again = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Name;
+
+    fn key(name: &str) -> Key {
+        Key::Job(Name { namespace: "default".into(), name: name.into() })
+    }
+
+    #[test]
+    fn the_earliest_of_several_adds_wins() {
+        let mut queue = Queue::default();
+        queue.add(&key("a"), 50);
+        queue.add(&key("a"), 10);
+        queue.add(&key("a"), 30);
+        assert_eq!(queue.take(9), None);
+        assert_eq!(queue.take(10), Some(key("a")));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_key_added_while_it_runs_runs_again_and_never_twice_at_once() {
+        let mut queue = Queue::default();
+        queue.add(&key("a"), 0);
+        assert_eq!(queue.take(0), Some(key("a")));
+        queue.add(&key("a"), 5);
+        queue.add(&key("a"), 3);
+        assert_eq!(queue.take(100), None);
+        queue.done(&key("a"));
+        assert_eq!(queue.next_due(), Some(3));
+        assert_eq!(queue.take(3), Some(key("a")));
+    }
+
+    #[test]
+    fn an_event_neither_bypasses_nor_lengthens_the_backoff_of_a_failed_key() {
+        let mut queue = Queue::default();
+        queue.add(&key("a"), 0);
+        queue.take(0).unwrap();
+        queue.failed(&key("a"), 100);
+        queue.add(&key("a"), 100);
+        assert_eq!(queue.next_due(), Some(100 + BACKOFF_BASE_MS));
+        queue.take(1_100).unwrap();
+        queue.failed(&key("a"), 1_100);
+        assert_eq!(queue.next_due(), Some(1_100 + 2 * BACKOFF_BASE_MS));
+        queue.take(3_100).unwrap();
+        queue.done(&key("a"));
+        queue.add(&key("a"), 3_101);
+        assert_eq!(queue.next_due(), Some(3_101));
+    }
+
+    #[test]
+    fn keys_that_are_due_at_once_run_in_the_order_in_which_they_were_added() {
+        let mut queue = Queue::default();
+        for name in ["c", "a", "b"] {
+            queue.add(&key(name), 7);
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take(7)).collect();
+        assert_eq!(taken, [key("c"), key("a"), key("b")]);
+    }
+}

@@ -1,0 +1,180 @@
+//! From the cache to the one value that reconcile sees.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use windlass_core::kube::{BUILT_IN_JOB_CONTROLLER, Job, Pod, Str, Uid};
+use windlass_core::view::{
+    FailedPod, JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns,
+    UncountedPods,
+};
+
+use crate::Now;
+use crate::cache::{Cache, PodEntry};
+use crate::engine::Snapshot;
+use crate::key::Name;
+
+/// A snapshot, and what its positions stand for.
+#[derive(Clone, Debug)]
+pub struct Gathered {
+    /// What reconcile sees.
+    pub snapshot: Snapshot,
+    /// The Pod at each position.
+    pub children: Vec<Arc<PodEntry>>,
+    /// The Job, where the key stands for one.
+    pub job: Option<Arc<Job>>,
+}
+
+/// What one key carries from plan to plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Bytes of the last plan, if every step of it succeeded.
+    pub memo: Vec<u8>,
+    /// Answer to the live read that the last plan asked for.
+    pub live_owner: Option<LiveOwner>,
+}
+
+/// The snapshot of a Job, or `None` if it is not cached.
+#[must_use]
+pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Carried) -> Option<Gathered> {
+    let entry = cache.job(name)?;
+    let job = &entry.job;
+    let children = children(cache, job);
+    let mut pods = PodColumns::with_capacity(children.len());
+    for (position, child) in children.iter().enumerate() {
+        pods.push(child.row);
+        if job.spec.pod_failure_policy.is_some()
+            && (child.pod.is_terminal() || child.pod.metadata.is_terminating())
+        {
+            pods.failed_details.push(failed_pod(&child.pod, to_u32(position)));
+        }
+    }
+    let snapshot = JobSnapshot {
+        now_ms: now.unix_ms,
+        flags: flags.clone(),
+        job: entry.view.clone(),
+        uncounted: uncounted(job, &children),
+        pods,
+        live_owner: carried.live_owner,
+        memo: carried.memo.clone(),
+    };
+    Some(Gathered { snapshot: Snapshot::Job(snapshot), children, job: Some(job.clone()) })
+}
+
+/// The snapshot of a Pod that may have lost its Job, or `None` if it is not cached; `live` is what a live
+/// read of the Job found, which is needed where the cache does not hold it.
+#[must_use]
+pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwner>) -> Option<Gathered> {
+    let entry = cache.pod(name).filter(|entry| entry.crosses())?;
+    let owner = match orphan_owner(cache, &entry.pod, flags, live) {
+        Ok(owner) => owner,
+        // Without the live read nothing may be decided: the Pod may be ahead of its Job.
+        Err(NeedsLiveRead) => OrphanOwner::Unfinished,
+    };
+    let snapshot = OrphanSnapshot { tracked: entry.pod.is_tracked(), owner };
+    Some(Gathered { snapshot: Snapshot::Orphan(snapshot), children: vec![entry.clone()], job: None })
+}
+
+/// The Job whose absence a live read has to confirm before the Pod counts as orphaned, if there is one.
+#[must_use]
+pub fn orphan_needs_read(cache: &Cache, name: &Name, flags: &JobFlags) -> Option<Name> {
+    let entry = cache.pod(name).filter(|entry| entry.crosses() && entry.pod.is_tracked())?;
+    orphan_owner(cache, &entry.pod, flags, None).err()?;
+    let owner = entry.pod.metadata.controller()?;
+    Some(Name { namespace: name.namespace.clone(), name: owner.name.clone() })
+}
+
+/// Whether another controller manages the Job.
+#[must_use]
+pub fn managed_elsewhere(job: &Job, flags: &JobFlags) -> bool {
+    let ours = flags.managed_by.as_deref();
+    match (job.spec.managed_by.as_deref(), ours) {
+        (None, None) => false,
+        (Some(theirs), None) => theirs != BUILT_IN_JOB_CONTROLLER,
+        (theirs, Some(ours)) => theirs != Some(ours),
+    }
+}
+
+struct NeedsLiveRead;
+
+fn orphan_owner(
+    cache: &Cache,
+    pod: &Pod,
+    flags: &JobFlags,
+    live: Option<LiveOwner>,
+) -> Result<OrphanOwner, NeedsLiveRead> {
+    let Some(owner) = pod.metadata.controller() else { return Ok(OrphanOwner::Nobody) };
+    if &*owner.kind != "Job" || &*owner.api_version != "batch/v1" {
+        return Ok(OrphanOwner::OtherKind);
+    }
+    if let Some(entry) = cache.job_name(&owner.uid).and_then(|name| cache.job(name)) {
+        return Ok(if managed_elsewhere(&entry.job, flags) {
+            OrphanOwner::ManagedElsewhere
+        } else if entry.job.is_finished() {
+            OrphanOwner::Finished
+        } else {
+            OrphanOwner::Unfinished
+        });
+    }
+    match live {
+        None => Err(NeedsLiveRead),
+        Some(LiveOwner::Gone) => Ok(OrphanOwner::Gone),
+        Some(LiveOwner::Alive | LiveOwner::Terminating) => Ok(OrphanOwner::Unfinished),
+    }
+}
+
+fn children(cache: &Cache, job: &Job) -> Vec<Arc<PodEntry>> {
+    let uid = &job.metadata.uid;
+    let mut children: Vec<_> = cache.pods_of(uid).filter(|entry| entry.crosses()).cloned().collect();
+    let owned = children.len();
+    let namespace = &job.metadata.namespace;
+    if let Some(selector) = &job.spec.selector {
+        let selected = cache
+            .pods_without_controller(namespace)
+            .filter(|entry| entry.crosses() && selector.matches(&entry.pod.metadata.labels));
+        children.extend(selected.map(|entry| {
+            let row = windlass_core::kube::pod_row(&entry.pod, job);
+            Arc::new(PodEntry { row, ..PodEntry::clone(entry) })
+        }));
+    }
+    if children.len() > owned {
+        children.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
+    }
+    children
+}
+
+fn uncounted(job: &Job, children: &[Arc<PodEntry>]) -> UncountedPods {
+    let Some(uncounted) = &job.status.uncounted_terminated_pods else { return UncountedPods::default() };
+    let mut positions: BTreeMap<&Uid, u32> =
+        uncounted.succeeded.iter().chain(&uncounted.failed).map(|uid| (uid, NO_POD)).collect();
+    if positions.is_empty() {
+        return UncountedPods::default();
+    }
+    for (position, child) in children.iter().enumerate() {
+        if child.pod.is_tracked()
+            && let Some(found) = positions.get_mut(&child.pod.metadata.uid)
+        {
+            *found = to_u32(position);
+        }
+    }
+    let resolve =
+        |uids: &[Uid]| uids.iter().map(|uid| positions.get(uid).copied().unwrap_or(NO_POD)).collect();
+    UncountedPods { succeeded: resolve(&uncounted.succeeded), failed: resolve(&uncounted.failed) }
+}
+
+fn failed_pod(pod: &Pod, position: u32) -> FailedPod {
+    let statuses = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+    let exit = |status: &windlass_core::kube::ContainerStatus| -> Option<(Str, i32)> {
+        Some((status.name.clone(), status.state.terminated.as_ref()?.exit_code))
+    };
+    FailedPod {
+        pod: position,
+        name: format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
+        exits: statuses.filter_map(exit).collect(),
+        conditions: pod.status.conditions.iter().map(|c| (c.kind.clone(), c.status)).collect(),
+    }
+}
+
+fn to_u32(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(NO_POD)
+}
