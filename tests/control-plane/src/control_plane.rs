@@ -432,6 +432,10 @@ impl ControlPlane {
             // Pods get addresses of their own: room for four million.
             "--cidr=10.64.0.0/10".to_owned(),
         ];
+        if options.controllers.watch_nodes() {
+            // A kubelet's default. Where nobody would miss a lease, none is renewed: that is load on the server.
+            arguments.push("--node-lease-duration-seconds=40".to_owned());
+        }
         let pod_stages = options.pod_stages.clone().unwrap_or_else(binaries::pod_stages);
         for stage in self.binaries.node_stages().into_iter().chain(pod_stages) {
             arguments.push(format!("--config={}", stage.display()));

@@ -78,6 +78,12 @@ impl BuiltInControllers {
             Self::List(list) => Some(list),
         }
     }
+
+    /// Whether the controller runs that takes a node for lost when its kubelet renews no lease.
+    pub(crate) fn watch_nodes(&self) -> bool {
+        let listed = |name: &str| self.flag().is_some_and(|list| list.split(',').any(|item| item == name));
+        listed("node-lifecycle-controller") || (listed("*") && !listed("-node-lifecycle-controller"))
+    }
 }
 
 /// Who may talk to the API server, with a token of their own and the rights that RBAC objects give them.
@@ -105,4 +111,17 @@ pub enum Audit {
     Metadata,
     /// Also the bodies of requests and responses.
     RequestResponse,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BuiltInControllers;
+
+    #[test]
+    fn nodes_are_watched_where_the_controller_is_on_by_name_or_by_default() {
+        let watched = |list: &str| BuiltInControllers::List(list.to_owned()).watch_nodes();
+        assert!(BuiltInControllers::AllButReplaced.watch_nodes() && watched("node-lifecycle-controller"));
+        assert!(!watched("*,-node-lifecycle-controller") && !watched("namespace-controller"));
+        assert!(!BuiltInControllers::None.watch_nodes());
+    }
 }

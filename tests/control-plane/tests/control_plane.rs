@@ -44,6 +44,9 @@ fn nodes_are_ready_and_jobs_end_as_their_annotations_say() -> Result<()> {
     let nodes = plane.kubectl(&["get", "nodes", "--no-headers"])?;
     let ready = nodes.lines().filter(|line| line.split_whitespace().nth(1) == Some("Ready")).count();
     assert_eq!(ready, 4, "{nodes}");
+    // Without a lease a node is Ready at first and taken for lost after 50 seconds.
+    let leases = plane.kubectl(&["get", "leases", "--namespace=kube-node-lease", "--no-headers"])?;
+    assert_eq!(leases.lines().count(), 4, "{leases}");
 
     plane.apply(&job("good", &json!({ "sandbox.windlass.dev/run-seconds": "2" })))?;
     plane.apply(&job("bad", &json!({ "sandbox.windlass.dev/exit-code": "3" })))?;
