@@ -1,0 +1,48 @@
+# The menu. `make` alone prints it.
+.DEFAULT_GOAL := help
+SHELL := /usr/bin/env bash
+export CARGO_TERM_COLOR ?= auto
+
+# Where tests/cluster/build keeps what it builds is its own business; `make cluster` keeps a control plane here.
+CLUSTER_DIRECTORY ?= target/cluster
+
+.PHONY: help demo test lint core build cluster cluster-down bench mutants sim release
+
+help: ## Print this menu
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: ## Build what is needed and simulate the manifests in demo/
+	@./demo/run
+
+test: ## Everything: format, lints, unit and text cases, properties, simulator, real control plane
+	@./tests/run
+
+lint: ## Format, clippy, and the rules of the tree
+	cargo fmt --all --check
+	cargo clippy --workspace --exclude windlass-core-component --all-targets -- -D warnings
+	cargo test --quiet -p windlass-tests --test tidy
+
+core: ## Build the core as wasm into target/core
+	@./core/build
+
+build: core ## Build the windlass binary with the core embedded (dev profile)
+	WINDLASS_REQUIRE_CORE=1 cargo build -p windlass-host --bin windlass
+
+release: core ## Build the windlass binary as released
+	WINDLASS_REQUIRE_CORE=1 cargo build --release -p windlass-host --bin windlass
+
+cluster: ## Leave a real control plane running and print its kubeconfig
+	@cargo run --quiet -p windlass-control-plane -- up --nodes 3 --detach --dir $(CLUSTER_DIRECTORY)
+
+cluster-down: ## Stop the control plane that `make cluster` left running
+	@cargo run --quiet -p windlass-control-plane -- down --dir $(CLUSTER_DIRECTORY)
+
+bench: core ## Measure the core on both engines, the state machine and the sandbox
+	WINDLASS_REQUIRE_CORE=1 cargo bench --workspace --exclude windlass-core-component --benches
+
+mutants: ## Show that the invariants see what they should: each mutant must be caught
+	cargo test -p windlass-tests --test mutants
+
+sim: ## Run simulator seeds: make sim SEEDS=10000 FIRST=1
+	WINDLASS_SEEDS=$(or $(SEEDS),2000) WINDLASS_FIRST_SEED=$(or $(FIRST),1) \
+		cargo test -p windlass-tests --test simulation -- --nocapture
