@@ -98,7 +98,7 @@ impl PreparedTemplate {
     /// The prefix of the names of Pods for `slot`, dash included and cut to leave room for a suffix.
     #[must_use]
     pub fn name_prefix(&self, slot: PodSlot) -> String {
-        let prefix = match slot.index {
+        match slot.index {
             Some(index) if self.indexed => {
                 // Upstream (podGenerateNameWithIndex) cuts the Job's name, so that the index stays whole.
                 let appendix = format!("-{index}-");
@@ -106,8 +106,7 @@ impl PreparedTemplate {
                 format!("{}{appendix}", head(&self.job_name, room))
             }
             _ => format!("{}-", self.job_name),
-        };
-        prefix
+        }
     }
 
     /// The manifest of the Pod for `slot` under `name`, which is the prefix, cut as upstream does, and a suffix.

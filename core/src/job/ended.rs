@@ -1,0 +1,54 @@
+//! A Job that ended: finalizers that are left come off, and past its time to live it is deleted.
+
+use alloc::vec::Vec;
+
+use crate::kube::{ConditionStatus, JobCondition};
+use crate::plan::{Action, Plan, Read};
+use crate::view::{JobStatusView, LiveOwner};
+
+use super::facts::Facts;
+use super::{conditions, managed_by};
+
+/// The plan for a Job that has a terminal condition; `None` if it has none.
+///
+/// Upstream leaves the finalizers to its queue of orphan Pods; here the Job's own key does it, since the
+/// snapshot shows them. The time to live holds whoever manages the Job, as upstream.
+pub(super) fn plan(facts: &Facts<'_>) -> Option<Plan> {
+    let ended = terminal_condition(&facts.job.status)?;
+    let mut plan = Plan::default();
+    if managed_by::is_ours(facts) {
+        let left: Vec<u32> =
+            facts.pods.iter().filter(|pod| pod.is_tracked()).map(|pod| pod.position).collect();
+        if !left.is_empty() {
+            plan.push(Action::UntrackPods(left), Vec::new());
+        }
+    }
+    let Some(expiry_ms) = expiry_ms(facts, ended) else { return Some(plan) };
+    let wait_ms = facts.until_ms(expiry_ms);
+    if wait_ms > 0 || !plan.steps.is_empty() {
+        plan.requeue_after_ms = Some(wait_ms);
+        return Some(plan);
+    }
+    match facts.snapshot.live_owner {
+        None => plan.read = Some(Read::Owner),
+        Some(LiveOwner::Alive) => {
+            plan.push(Action::DeleteJob, Vec::new());
+        }
+        Some(LiveOwner::Terminating | LiveOwner::Gone) => {}
+    }
+    Some(plan)
+}
+
+fn terminal_condition(status: &JobStatusView) -> Option<&JobCondition> {
+    status.conditions.iter().find(|condition| {
+        condition.status == ConditionStatus::True
+            && matches!(&*condition.kind, conditions::COMPLETE | conditions::FAILED)
+    })
+}
+
+/// When the Job is to be deleted, milliseconds since the Unix epoch; `None` for never.
+fn expiry_ms(facts: &Facts<'_>, ended: &JobCondition) -> Option<i64> {
+    let seconds = facts.job.ttl_seconds_after_finished.filter(|_| !facts.deleting)?;
+    let ended_ms = ended.last_transition_time?.unix_ms();
+    Some(ended_ms.saturating_add(i64::from(seconds).saturating_mul(1000)))
+}
