@@ -14,6 +14,7 @@ mod indexes;
 mod manage;
 mod managed_by;
 mod memo;
+pub mod naming;
 mod pods;
 mod progress;
 mod status;
