@@ -421,24 +421,26 @@ pub enum Refusal {
 }
 
 /// What `status` means for `operation`; a server error leaves the outcome unknown.
+///
+/// A patch whose uid is not the object's is refused as Invalid, since the uid of an object never changes.
 #[must_use]
 pub fn refusal(operation: &Operation, status: &ApiStatus) -> Refusal {
-    let on_existing = match operation {
-        Operation::UntrackPod { .. }
-        | Operation::DeletePod(_)
-        | Operation::ReleasePod { .. }
-        | Operation::DeleteJob(_) => true,
+    let (patches, ends) = match operation {
+        Operation::UntrackPod { .. } | Operation::ReleasePod { .. } => (true, true),
+        Operation::AdoptPod { .. } => (true, false),
+        Operation::DeletePod(_) | Operation::DeleteJob(_) => (false, true),
         Operation::CreatePod(_)
-        | Operation::AdoptPod { .. }
         | Operation::WriteJobStatus(_)
         | Operation::Get { .. }
-        | Operation::CreateEvent(_) => false,
+        | Operation::CreateEvent(_) => (false, false),
     };
-    if status.is_not_found() && on_existing {
+    let creates = matches!(operation, Operation::CreatePod(_));
+    if status.is_not_found() && ends {
         Refusal::AlreadySo
     } else if status.code == 409
         || status.code >= 500
-        || status.is_not_found() && !matches!(operation, Operation::CreatePod(_))
+        || status.is_not_found() && !creates
+        || status.code == 422 && patches
     {
         Refusal::ReadFirst
     } else {

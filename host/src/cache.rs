@@ -5,6 +5,8 @@
 //! object and never removes it: only the watch, or a list, does.
 
 mod pods;
+#[cfg(test)]
+mod tests;
 
 pub use pods::PodEntry;
 

@@ -173,3 +173,147 @@ fn all(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use windlass_core::kube::{CompletionMode, Job, JobSpec, ObjectMeta, OwnerReference, Pod, pod_row};
+    use windlass_core::plan::{Dependency, EventRecord, PodSlot};
+    use windlass_core::view::{JobSnapshot, UncountedPods};
+
+    use super::*;
+    use crate::engine::Snapshot;
+
+    /// An Indexed Job of three completions with one Pod of its own, one without controller, one of another's.
+    fn gathered() -> Gathered {
+        let job = Job {
+            metadata: ObjectMeta { name: "work".into(), uid: "job-uid".into(), ..ObjectMeta::default() },
+            spec: Arc::new(JobSpec {
+                completions: Some(3),
+                completion_mode: Some(CompletionMode::Indexed),
+                ..JobSpec::default()
+            }),
+            ..Job::default()
+        };
+        let child = |owner: Option<&str>| {
+            let reference = |uid: &str| OwnerReference {
+                uid: uid.into(),
+                controller: Some(true),
+                ..OwnerReference::default()
+            };
+            let metadata = ObjectMeta {
+                owner_references: Arc::new(owner.map(reference).into_iter().collect()),
+                ..ObjectMeta::default()
+            };
+            let pod = Arc::new(Pod { metadata, ..Pod::default() });
+            Arc::new(PodEntry { row: pod_row(&pod, &job), pod, removed: false })
+        };
+        let children = vec![child(Some("job-uid")), child(None), child(Some("other-uid"))];
+        let snapshot = JobSnapshot {
+            now_ms: 0,
+            flags: windlass_core::view::JobFlags::default(),
+            job: Arc::new(windlass_core::kube::job_view(&job)),
+            pods: windlass_core::view::PodColumns::default(),
+            uncounted: UncountedPods::default(),
+            live_owner: None,
+            memo: Vec::new(),
+        };
+        Gathered { snapshot: Snapshot::Job(snapshot), children, job: Some(Arc::new(job)) }
+    }
+
+    fn verdict(actions: Vec<Action>) -> Option<PlanDefect> {
+        let mut plan = Plan::default();
+        for action in actions {
+            plan.push(action, Vec::new());
+        }
+        check(plan, &gathered()).err()
+    }
+
+    fn slot(index: Option<u32>) -> PodSlot {
+        PodSlot { index, index_failures: None, index_ignored_failures: None }
+    }
+
+    #[test]
+    fn a_plan_on_the_jobs_own_pods_passes() {
+        let status = JobStatusWrite {
+            uncounted: UncountedPods { succeeded: vec![0], failed: Vec::new() },
+            ..JobStatusWrite::default()
+        };
+        let actions = vec![
+            Action::CreatePods(vec![slot(Some(2))]),
+            Action::WriteJobStatus(status),
+            Action::UntrackPods(vec![0]),
+            Action::AdoptPods(vec![1]),
+        ];
+        assert_eq!(verdict(actions), None);
+    }
+
+    #[test]
+    fn another_owners_pod_is_never_touched() {
+        for action in [
+            Action::DeletePods { pods: vec![2], untrack: false },
+            Action::UntrackPods(vec![2]),
+            Action::ReleasePods(vec![2]),
+        ] {
+            assert_eq!(verdict(vec![action]), Some(PlanDefect::ForeignPod));
+        }
+        assert_eq!(verdict(vec![Action::AdoptPods(vec![2])]), Some(PlanDefect::NotAnOrphan));
+        assert_eq!(verdict(vec![Action::DeletePods { pods: vec![1], untrack: false }]), Some(PlanDefect::ForeignPod));
+    }
+
+    #[test]
+    fn a_position_that_the_snapshot_does_not_have_is_refused() {
+        assert_eq!(verdict(vec![Action::UntrackPods(vec![3])]), Some(PlanDefect::UnknownPod));
+        let status = JobStatusWrite {
+            uncounted: UncountedPods { succeeded: Vec::new(), failed: vec![u32::MAX] },
+            ..JobStatusWrite::default()
+        };
+        assert_eq!(verdict(vec![Action::WriteJobStatus(status)]), Some(PlanDefect::UnknownPod));
+    }
+
+    #[test]
+    fn a_pod_is_uncounted_once() {
+        let status = JobStatusWrite {
+            uncounted: UncountedPods { succeeded: vec![0], failed: vec![0] },
+            ..JobStatusWrite::default()
+        };
+        assert_eq!(verdict(vec![Action::WriteJobStatus(status)]), Some(PlanDefect::DuplicateUncounted));
+    }
+
+    #[test]
+    fn a_pod_is_created_only_for_an_index_that_the_job_has() {
+        assert_eq!(verdict(vec![Action::CreatePods(vec![slot(Some(3))])]), Some(PlanDefect::IndexOutOfRange));
+        assert_eq!(verdict(vec![Action::CreatePods(vec![slot(None)])]), Some(PlanDefect::IndexOutOfRange));
+        let many = vec![slot(Some(0)); MAX_CREATES + 1];
+        assert_eq!(verdict(vec![Action::CreatePods(many)]), Some(PlanDefect::TooManyCreates));
+    }
+
+    #[test]
+    fn a_step_follows_only_steps_before_it() {
+        let mut plan = Plan::default();
+        plan.push(Action::DeleteJob, vec![Dependency::settled(0)]);
+        assert_eq!(check(plan, &gathered()).err(), Some(PlanDefect::StepOrder));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        assert_eq!(verdict(vec![Action::DeleteJob; MAX_STEPS + 1]), Some(PlanDefect::TooManySteps));
+        let plan = Plan { memo: vec![0; MAX_MEMO_BYTES + 1], ..Plan::default() };
+        assert_eq!(check(plan, &gathered()).err(), Some(PlanDefect::MemoTooLong));
+        let message = "x".repeat(MAX_EVENT_MESSAGE_BYTES + 1);
+        let event = EventRecord { warning: false, reason: "Completed".into(), message };
+        assert_eq!(verdict(vec![Action::RecordEvent(event)]), Some(PlanDefect::ForbiddenAction));
+    }
+
+    #[test]
+    fn an_orphans_plan_is_to_untrack_it_or_nothing() {
+        let orphan = || Gathered { job: None, ..gathered() };
+        let mut plan = Plan::default();
+        plan.push(Action::UntrackPods(vec![0]), Vec::new());
+        assert!(check(plan, &orphan()).is_ok());
+        let mut plan = Plan::default();
+        plan.push(Action::DeletePods { pods: vec![0], untrack: true }, Vec::new());
+        assert_eq!(check(plan, &orphan()).err(), Some(PlanDefect::ForbiddenAction));
+    }
+}
