@@ -31,7 +31,7 @@ impl std::error::Error for Unavailable {}
 const UNAVAILABLE: i32 = 77;
 
 impl Binaries {
-    /// The directory of the programs, which are built first where they are absent (four minutes on two cores).
+    /// The directory of the programs, which are built first where they are absent (some 20 minutes of processor time the first time).
     ///
     /// # Errors
     /// [`Unavailable`], in the error's chain, where the machine cannot build them; any other error is a broken build.

@@ -1,7 +1,7 @@
 //! The start of a control plane, and its end.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,22 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
-use crate::binaries::{self, Binaries, Unavailable};
+use crate::binaries::{Binaries, Unavailable};
 use crate::deadline::Deadline;
 use crate::files::{self, ADMINISTRATOR, Credential};
 use crate::kubectl::Kubectl;
-use crate::options::{Audit, BuiltInControllers, Options};
+use crate::options::{BuiltInControllers, Options};
 use crate::process::{Component, Program, Watcher, free_ports, loopback};
+use crate::programs::{AUDIT_LOG, Programs, log_path};
 use crate::recorded;
+use crate::turn::Turn;
 
 /// How long one step of a start may take: 2.3 s were measured for etcd and the API server together, on two idle
 /// cores, and a machine in use may be twenty times slower.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long an exclusive start waits for its turn.
-const TURN_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How much longer each node may take to be Ready: 15 ms were measured, with 1000 nodes.
+const NODE_LIMIT: Duration = Duration::from_millis(200);
 
 /// How often what is waited for is looked at, where looking is cheap.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -38,8 +40,7 @@ const PORT_ATTEMPTS: u32 = 3;
 pub struct ControlPlane {
     components: Vec<Component>,
     watcher: Option<Watcher>,
-    binaries: Binaries,
-    directory: PathBuf,
+    programs: Programs,
     url: String,
     credentials: Vec<Credential>,
     // Dropped last, in this order: the files go once the processes are gone, the turn once the files are.
@@ -75,22 +76,22 @@ impl ControlPlane {
 
     /// The administrator's kubeconfig, which stands alone: it holds the CA and the token.
     pub fn kubeconfig(&self) -> PathBuf {
-        files::kubeconfig_path(&self.directory, ADMINISTRATOR)
+        files::kubeconfig_path(&self.programs.directory, ADMINISTRATOR)
     }
 
     /// Where state and logs are.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        &self.programs.directory
     }
 
     /// The log of a part, such as `kube-apiserver`.
     pub fn log(&self, name: &str) -> PathBuf {
-        log_path(&self.directory, name)
+        log_path(&self.programs.directory, name)
     }
 
     /// The audit log, where [`Options::audit`] asked for one.
     pub fn audit_log(&self) -> PathBuf {
-        self.directory.join("audit.log")
+        self.programs.directory.join(AUDIT_LOG)
     }
 
     /// The process id of each part that was started, by its name.
@@ -109,7 +110,7 @@ impl ControlPlane {
     /// Where there is no user of that name.
     pub fn as_user(&self, name: &str) -> Result<Kubectl> {
         ensure!(self.credential(name).is_some(), "the control plane was started without a user named {name}");
-        Ok(self.kubectl_with(files::kubeconfig_path(&self.directory, name)))
+        Ok(self.kubectl_with(files::kubeconfig_path(&self.programs.directory, name)))
     }
 
     /// What kubectl printed, run as the administrator.
@@ -183,8 +184,7 @@ impl ControlPlane {
         Ok(Self {
             components: Vec::new(),
             watcher: Some(watcher),
-            binaries,
-            directory,
+            programs: Programs { binaries, directory },
             url: String::new(),
             credentials,
             _temporary: temporary,
@@ -202,29 +202,32 @@ impl ControlPlane {
             }
             attempt += 1;
             self.stop();
+            fs::remove_dir_all(self.programs.directory.join("etcd"))?;
         }
         let kubectl = self.as_administrator();
-        self.wait_until("kube-apiserver", "the namespace default to be made", LOOK, || {
+        self.wait_until(wait("kube-apiserver", "the namespace default to be made", LOOK), || {
             kubectl.output(&["get", "namespace", "default"]).is_ok_and(|output| output.status.success())
         })
     }
 
     fn try_api_server(&mut self, options: &Options) -> Result<()> {
         let [client, peer, secure] = free_ports()?;
-        self.run(self.etcd(client, peer))?;
-        self.wait_until("etcd", "it to listen", GLANCE, || TcpStream::connect(loopback(client)).is_ok())?;
-        self.run(self.api_server(client, secure, options))?;
-        self.wait_until("kube-apiserver", "it to listen", GLANCE, || {
+        self.run(self.programs.etcd(client, peer))?;
+        self.wait_until(wait("etcd", "it to listen", GLANCE), || {
+            TcpStream::connect(loopback(client)).is_ok()
+        })?;
+        self.run(self.programs.api_server(client, secure, options))?;
+        self.wait_until(wait("kube-apiserver", "it to listen", GLANCE), || {
             TcpStream::connect(loopback(secure)).is_ok()
         })?;
         self.url = format!("https://{}", loopback(secure));
-        let certificate = self.directory.join("certificates/apiserver.crt");
+        let certificate = self.programs.directory.join("certificates/apiserver.crt");
         let certificate = fs::read_to_string(&certificate)
             .with_context(|| format!("could not read {}", certificate.display()))?;
         let authority = files::certificate_authority(&certificate);
-        files::write(&self.directory.join("ca.crt"), &authority)?;
+        files::write(&self.programs.directory.join("ca.crt"), &authority)?;
         for credential in &self.credentials {
-            let path = files::kubeconfig_path(&self.directory, &credential.user.name);
+            let path = files::kubeconfig_path(&self.programs.directory, &credential.user.name);
             files::write_kubeconfig(&path, &self.url, &authority, credential)?;
         }
         self.wait_ready()
@@ -233,13 +236,13 @@ impl ControlPlane {
     /// Starts those parts that talk to the API server.
     fn start_clients(&mut self, options: &Options) -> Result<()> {
         if options.controllers != BuiltInControllers::None {
-            self.run(self.controller_manager(options))?;
+            self.run(self.programs.controller_manager(options))?;
         }
         if options.scheduler {
-            self.run(self.scheduler(options))?;
+            self.run(self.programs.scheduler(options))?;
         }
         if options.kubelets {
-            self.run(self.kubelets(options))?;
+            self.run(self.programs.kubelets(options))?;
         }
         Ok(())
     }
@@ -255,7 +258,8 @@ impl ControlPlane {
             return Ok(());
         }
         let ready = r#"jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}"#;
-        self.wait_until("kwok", "every node to be Ready", LOOK, || {
+        let limit = START_LIMIT + NODE_LIMIT * options.nodes;
+        self.wait_until(Wait { limit, ..wait("kwok", "every node to be Ready", LOOK) }, || {
             kubectl.run(&["get", "nodes", "-o", ready]).is_ok_and(|text| {
                 text.split(' ').filter(|status| *status == "True").count() == options.nodes as usize
             })
@@ -264,7 +268,7 @@ impl ControlPlane {
 
     fn wait_ready(&mut self) -> Result<()> {
         let kubectl = self.as_administrator();
-        self.wait_until("kube-apiserver", "/readyz to say ok", LOOK, || {
+        self.wait_until(wait("kube-apiserver", "/readyz to say ok", LOOK), || {
             kubectl
                 .output(&["get", "--raw=/readyz", "--request-timeout=5s"])
                 .is_ok_and(|output| output.status.success())
@@ -272,14 +276,9 @@ impl ControlPlane {
     }
 
     /// Waits until `done` says so, for as long as every part lives.
-    fn wait_until(
-        &mut self,
-        who: &str,
-        what: &str,
-        interval: Duration,
-        done: impl Fn() -> bool,
-    ) -> Result<()> {
-        let deadline = Deadline::within(START_LIMIT);
+    fn wait_until(&mut self, wait: Wait<'_>, done: impl Fn() -> bool) -> Result<()> {
+        let Wait { who, what, interval, limit } = wait;
+        let deadline = Deadline::within(limit);
         loop {
             if done() {
                 return Ok(());
@@ -292,7 +291,7 @@ impl ControlPlane {
             if !deadline.pause(interval) {
                 let tail = self.components.iter().find(|component| component.program.name == who);
                 let tail = tail.map(|component| component.program.log_tail()).unwrap_or_default();
-                bail!("waited {} s for {what}; {tail}", START_LIMIT.as_secs());
+                bail!("waited {} s for {what}; {tail}", limit.as_secs());
             }
         }
     }
@@ -303,7 +302,7 @@ impl ControlPlane {
             watcher.add(&component)?;
         }
         self.components.push(component);
-        recorded::write(&self.directory, &self.process_ids())
+        recorded::write(&self.programs.directory, &self.process_ids())
     }
 
     /// Ends a part and returns what is left of it.
@@ -324,10 +323,13 @@ impl ControlPlane {
         for component in self.components.iter_mut().rev() {
             component.kill();
         }
-        for component in &mut self.components {
+        for mut component in std::mem::take(&mut self.components) {
+            if let Some(watcher) = &mut self.watcher {
+                // A watcher that has died kills nothing.
+                let _died = watcher.forget(&component);
+            }
             component.reap();
         }
-        self.components.clear();
     }
 
     fn credential(&self, name: &str) -> Option<&Credential> {
@@ -335,112 +337,11 @@ impl ControlPlane {
     }
 
     fn kubectl_with(&self, kubeconfig: PathBuf) -> Kubectl {
-        Kubectl::new(self.binaries.program("kubectl"), kubeconfig, self.directory.join("kubectl-cache"))
-    }
-
-    fn program(&self, name: &'static str, arguments: Vec<String>) -> Program {
-        Program {
-            name,
-            path: self.binaries.program(name),
-            arguments,
-            // kwok reads a configuration of the developer's own unless it is told another place.
-            environment: vec![("KWOK_WORKDIR", self.directory.join("kwok").display().to_string())],
-            log: log_path(&self.directory, name),
-        }
-    }
-
-    fn etcd(&self, client: u16, peer: u16) -> Program {
-        let (client, peer) = (format!("http://{}", loopback(client)), format!("http://{}", loopback(peer)));
-        let arguments = vec![
-            format!("--data-dir={}", self.directory.join("etcd").display()),
-            format!("--listen-client-urls={client}"),
-            format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=default={peer}"),
-            // Nobody needs this state after a power cut.
-            "--unsafe-no-fsync".to_owned(),
-            "--log-level=warn".to_owned(),
-        ];
-        self.program("etcd", arguments)
-    }
-
-    fn api_server(&self, etcd: u16, secure: u16, options: &Options) -> Program {
-        let path = |name: &str| self.directory.join(name).display().to_string();
-        let (key, certificate) =
-            (self.binaries.service_account_key(), self.binaries.service_account_certificate());
-        let mut arguments = vec![
-            format!("--etcd-servers=http://{}", loopback(etcd)),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--advertise-address=127.0.0.1".to_owned(),
-            format!("--secure-port={secure}"),
-            format!("--cert-dir={}", path("certificates")),
-            format!("--token-auth-file={}", path("tokens.csv")),
-            "--authorization-mode=RBAC".to_owned(),
-            // Pods need no service account here; new nodes would keep the taint that only a kubelet takes away.
-            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".to_owned(),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", certificate.display()),
-            format!("--service-account-signing-key-file={}", key.display()),
-            "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-            // A server on the loopback interface cannot be an endpoint of the service kubernetes.
-            "--endpoint-reconciler-type=none".to_owned(),
-            "--allow-privileged=true".to_owned(),
-            "--profiling=false".to_owned(),
-        ];
-        if options.audit != Audit::Off {
-            arguments.push(format!("--audit-policy-file={}", path("audit-policy.json")));
-            arguments.push(format!("--audit-log-path={}", self.audit_log().display()));
-        }
-        arguments.extend(options.api_server_flags.iter().cloned());
-        self.program("kube-apiserver", arguments)
-    }
-
-    fn controller_manager(&self, options: &Options) -> Program {
-        let key = self.binaries.service_account_key();
-        let mut arguments = vec![
-            format!("--kubeconfig={}", self.kubeconfig().display()),
-            format!("--controllers={}", options.controllers.flag().unwrap_or_default()),
-            format!("--service-account-private-key-file={}", key.display()),
-            format!("--root-ca-file={}", self.directory.join("ca.crt").display()),
-            "--use-service-account-credentials=false".to_owned(),
-            "--leader-elect=false".to_owned(),
-            // It serves nothing that is needed here, so it listens nowhere.
-            "--secure-port=0".to_owned(),
-            "--profiling=false".to_owned(),
-        ];
-        arguments.extend(options.controller_manager_flags.iter().cloned());
-        self.program("kube-controller-manager", arguments)
-    }
-
-    fn scheduler(&self, options: &Options) -> Program {
-        let mut arguments = vec![
-            format!("--kubeconfig={}", self.kubeconfig().display()),
-            "--leader-elect=false".to_owned(),
-            "--secure-port=0".to_owned(),
-            "--profiling=false".to_owned(),
-        ];
-        arguments.extend(options.scheduler_flags.iter().cloned());
-        self.program("kube-scheduler", arguments)
-    }
-
-    fn kubelets(&self, options: &Options) -> Program {
-        let mut arguments = vec![
-            format!("--kubeconfig={}", self.kubeconfig().display()),
-            "--manage-all-nodes=true".to_owned(),
-            "--node-ip=10.64.0.1".to_owned(),
-            // Pods get addresses of their own: room for four million.
-            "--cidr=10.64.0.0/10".to_owned(),
-        ];
-        if options.controllers.watch_nodes() {
-            // A kubelet's default. Where nobody would miss a lease, none is renewed: that is load on the server.
-            arguments.push("--node-lease-duration-seconds=40".to_owned());
-        }
-        let pod_stages = options.pod_stages.clone().unwrap_or_else(binaries::pod_stages);
-        for stage in self.binaries.node_stages().into_iter().chain(pod_stages) {
-            arguments.push(format!("--config={}", stage.display()));
-        }
-        self.program("kwok", arguments)
+        Kubectl::new(
+            self.programs.binaries.program("kubectl"),
+            kubeconfig,
+            self.programs.directory.join("kubectl-cache"),
+        )
     }
 }
 
@@ -452,6 +353,19 @@ impl Drop for ControlPlane {
             let _died = watcher.release();
         }
     }
+}
+
+/// What is waited for, of which part, how often that is looked at, and how long.
+struct Wait<'a> {
+    who: &'a str,
+    what: &'a str,
+    interval: Duration,
+    limit: Duration,
+}
+
+/// A wait for what every start has to wait for.
+fn wait<'a>(who: &'a str, what: &'a str, interval: Duration) -> Wait<'a> {
+    Wait { who, what, interval, limit: START_LIMIT }
 }
 
 /// A control plane, or `None`, said as [`or_skip`] says it, where this machine cannot have one.
@@ -483,44 +397,4 @@ pub fn or_skip<T>(test: &str, attempt: Result<T>) -> Result<Option<T>> {
             None => Err(error),
         },
     }
-}
-
-/// The right to be the only exclusive control plane on this machine, until it is dropped.
-pub struct Turn {
-    _lock: File,
-}
-
-impl Turn {
-    /// Waits until no other exclusive control plane runs on this machine.
-    ///
-    /// # Errors
-    /// Where others run for longer than a quarter of an hour.
-    pub fn take(binaries: &Binaries) -> Result<Self> {
-        let path = binaries.exclusive_lock();
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(|| format!("could not open {}", path.display()))?;
-        let deadline = Deadline::within(TURN_LIMIT);
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { _lock: lock }),
-                Err(TryLockError::WouldBlock) => {
-                    ensure!(
-                        deadline.pause(LOOK),
-                        "waited {} minutes for another control plane on this machine to end",
-                        TURN_LIMIT.as_secs() / 60
-                    );
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("could not lock {}", path.display()));
-                }
-            }
-        }
-    }
-}
-
-fn log_path(directory: &Path, name: &str) -> PathBuf {
-    directory.join("logs").join(format!("{name}.log"))
 }

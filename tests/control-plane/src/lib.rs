@@ -5,9 +5,9 @@
 //! (`tests/cluster/stages`). The binaries come from `tests/cluster/build`, which builds them when they are absent.
 //! Whatever was started is ended with SIGKILL when the value is dropped, or when this process dies.
 //!
-//! The modules, in the order of a start: [`options`] what is wanted, [`binaries`] where the programs are, `files`
-//! what they are given, `process` how they are run and ended, [`control_plane`] the start itself, [`recorded`] a
-//! control plane that outlives its starter.
+//! The modules, in the order of a start: [`options`] what is wanted, [`binaries`] where the programs are, `turn`
+//! whose turn it is, `files` what the programs are given, `programs` their command lines, `process` how they are run
+//! and ended, [`control_plane`] the start itself, [`kubectl`] its use, [`recorded`] how it is ended by others.
 
 pub mod binaries;
 pub mod control_plane;
@@ -16,9 +16,12 @@ mod files;
 pub mod kubectl;
 pub mod options;
 mod process;
+mod programs;
 pub mod recorded;
+mod turn;
 
 pub use binaries::{Binaries, Unavailable};
-pub use control_plane::{ControlPlane, Turn, or_skip, start_or_skip};
+pub use control_plane::{ControlPlane, or_skip, start_or_skip};
 pub use kubectl::Kubectl;
 pub use options::{Audit, BuiltInControllers, Options, User};
+pub use turn::Turn;
