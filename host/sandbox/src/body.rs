@@ -37,6 +37,7 @@ pub(crate) struct PodBody {
 pub(crate) struct Container {
     pub(crate) name: Str,
     pub(crate) image: Str,
+    pub(crate) resources: Resources,
 }
 
 /// A toleration of a node's taint.
@@ -129,5 +130,41 @@ impl PodBody {
             tolerations: head.tolerations,
             faults,
         }
+    }
+}
+
+impl PodBody {
+    /// The quality-of-service class that the containers' resources give (upstream: pkg/apis/core/helper/qos).
+    pub(crate) fn qos_class(&self) -> &'static str {
+        let mut all = self.containers.iter().chain(&self.init_containers);
+        if all.clone().all(|container| container.resources.is_empty()) {
+            "BestEffort"
+        } else if all.all(|container| container.resources.is_guaranteed()) {
+            "Guaranteed"
+        } else {
+            "Burstable"
+        }
+    }
+}
+
+/// A container's requests and limits, as far as they decide the class.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Resources {
+    requests: BTreeMap<String, serde_json::Value>,
+    limits: BTreeMap<String, serde_json::Value>,
+}
+
+impl Resources {
+    fn is_empty(&self) -> bool {
+        let named =
+            |map: &BTreeMap<String, serde_json::Value>| map.contains_key("cpu") || map.contains_key("memory");
+        !named(&self.requests) && !named(&self.limits)
+    }
+
+    fn is_guaranteed(&self) -> bool {
+        ["cpu", "memory"]
+            .iter()
+            .all(|name| self.limits.get(*name).is_some_and(|limit| self.requests.get(*name) == Some(limit)))
     }
 }

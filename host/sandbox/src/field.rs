@@ -43,7 +43,11 @@ impl Faults {
 
     pub(crate) fn not_supported(&mut self, path: impl Display, value: &str, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
-        self.push(path, &format!("Unsupported value: {value:?}"), &format!("supported values: {}", list.join(", ")));
+        self.push(
+            path,
+            &format!("Unsupported value: {value:?}"),
+            &format!("supported values: {}", list.join(", ")),
+        );
     }
 
     pub(crate) fn too_many(&mut self, path: impl Display, count: usize, limit: usize) {

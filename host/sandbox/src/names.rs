@@ -53,7 +53,9 @@ pub(crate) fn key_faults(text: &str) -> Vec<String> {
             if prefix.is_empty() {
                 faults.push("prefix part must be non-empty".to_owned());
             } else {
-                faults.extend(dns_subdomain_faults(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+                faults.extend(
+                    dns_subdomain_faults(prefix).into_iter().map(|fault| format!("prefix part {fault}")),
+                );
             }
             name
         }
@@ -91,10 +93,12 @@ pub(crate) fn label_value_faults(text: &str) -> Vec<String> {
 /// What is wrong with `prefix` as the start of a name that the server ends with letters.
 pub(crate) fn name_prefix_faults(prefix: &str) -> Vec<String> {
     // As upstream (maskTrailingDash), a letter stands in for a dash at the end and what comes before it.
-    match prefix.strip_suffix('-').map(str::chars) {
-        Some(mut head) if head.next_back().is_some() => dns_subdomain_faults(&format!("{}a", head.as_str())),
-        _ => dns_subdomain_faults(prefix),
-    }
+    let Some(head) = prefix.strip_suffix('-').filter(|head| !head.is_empty()) else {
+        return dns_subdomain_faults(prefix);
+    };
+    let mut letters = head.chars();
+    letters.next_back();
+    dns_subdomain_faults(&format!("{}a", letters.as_str()))
 }
 
 fn too_long(limit: usize) -> String {
@@ -109,7 +113,8 @@ fn form(words: &str, expression: &str, examples: &[&str]) -> String {
 
 fn is_dns_label(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let edge =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     edge(bytes.first())
         && edge(bytes.last())
         && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
@@ -134,9 +139,11 @@ mod tests {
     fn a_malformed_name_is_described_in_upstreams_words() {
         assert_eq!(
             dns_subdomain_faults("A"),
-            ["a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
+            [
+                "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
               must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
-              '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"]
+              '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ]
         );
         assert_eq!(dns_label_faults("a.b"), ["must not contain dots"]);
         assert!(dns_label_faults("a-1").is_empty());

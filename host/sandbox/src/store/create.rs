@@ -99,7 +99,9 @@ impl Store {
     }
 
     fn generate_name(&mut self, metadata: &mut ObjectMeta) {
-        let Some(prefix) = metadata.generate_name.as_ref().filter(|prefix| !prefix.is_empty()) else { return };
+        let Some(prefix) = metadata.generate_name.as_ref().filter(|prefix| !prefix.is_empty()) else {
+            return;
+        };
         if metadata.name.is_empty() {
             let end = prefix.floor_char_boundary(MAX_GENERATED_PREFIX);
             metadata.name = Str::from(format!("{}{}", &prefix[..end], self.dice.suffix()));

@@ -113,9 +113,8 @@ impl Store {
         let metadata = &pod.metadata;
         let asked = options.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
         let Some(until) = metadata.deletion_timestamp else {
-            let from_spec = || {
-                self.pod_body(&metadata.namespace, &metadata.name).map_or(0, |body| body.grace_seconds)
-            };
+            let from_spec =
+                || self.pod_body(&metadata.namespace, &metadata.name).map_or(0, |body| body.grace_seconds);
             let idle = pod.spec.node_name.as_ref().is_none_or(|node| node.is_empty()) || pod.is_terminal();
             let seconds = if idle { 0 } else { asked.unwrap_or_else(from_spec) };
             let seconds = if seconds < 0 { 1 } else { seconds };
@@ -186,7 +185,8 @@ fn finalizers_for(object: &Object, options: &DeleteOptions<'_>) -> Option<Vec<St
         Propagation::Foreground => Some(FOREGROUND_FINALIZER),
         Propagation::Orphan => Some(ORPHAN_FINALIZER),
     };
-    let unchanged = [ORPHAN_FINALIZER, FOREGROUND_FINALIZER].iter().all(|name| has(name) == (wanted == Some(name)));
+    let unchanged =
+        [ORPHAN_FINALIZER, FOREGROUND_FINALIZER].iter().all(|name| has(name) == (wanted == Some(name)));
     if unchanged {
         return None;
     }

@@ -58,7 +58,10 @@ impl History {
     }
 
     /// Events after `revision`, oldest first.
-    pub(super) fn after(&self, revision: ResourceVersion) -> std::collections::vec_deque::Iter<'_, WatchEvent> {
+    pub(super) fn after(
+        &self,
+        revision: ResourceVersion,
+    ) -> std::collections::vec_deque::Iter<'_, WatchEvent> {
         let start = self.events.partition_point(|event| event.revision <= revision);
         self.events.range(start..)
     }

@@ -46,7 +46,9 @@ impl Store {
     /// # Errors
     /// 404 NotFound.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Object, ApiStatus> {
-        self.object(kind, namespace, name).cloned().ok_or_else(|| refusal::not_found(Resource::from(kind), name))
+        self.object(kind, namespace, name)
+            .cloned()
+            .ok_or_else(|| refusal::not_found(Resource::from(kind), name))
     }
 
     /// All objects of `kind` as they are now, in order of namespace and name.

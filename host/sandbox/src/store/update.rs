@@ -101,6 +101,18 @@ impl Store {
         self.store_pod(actor, Verb::Bind, &before, bound, &Faults::default())
     }
 
+    /// Replaces the status of a stored Pod; what only a kubelet or the sandbox's own controllers do.
+    pub(crate) fn set_pod_status(
+        &mut self,
+        actor: Actor,
+        pod: &Arc<Pod>,
+        status: PodStatus,
+    ) -> Result<Arc<Pod>, ApiStatus> {
+        let before = Object::Pod(pod.clone());
+        let changed = Pod { status: Arc::new(status), ..pod.as_ref().clone() };
+        self.store_pod(actor, Verb::UpdateStatus, &before, changed, &Faults::default())
+    }
+
     /// Stores `after` in place of `before`, or removes it where its last finalizer went; a write that changes
     /// nothing is none. Gives the object as the client is told.
     pub(super) fn store_change(
@@ -169,7 +181,11 @@ impl Store {
 
 /// The refusal for a table that holds another kind; the store's own mistake.
 pub(super) fn not_of_kind(kind: Kind) -> ApiStatus {
-    ApiStatus::new(500, "InternalError", format!("Internal error occurred: the stored object is no {}", kind.name()))
+    ApiStatus::new(
+        500,
+        "InternalError",
+        format!("Internal error occurred: the stored object is no {}", kind.name()),
+    )
 }
 
 /// Compares what the client sent with what is stored: a uid and a resourceVersion, where sent, must be the same.

@@ -3,7 +3,9 @@
 use windlass_core::kube::{Labels, ObjectMeta, OwnerReference, Str};
 
 use crate::field::Faults;
-use crate::names::{dns_label_faults, dns_subdomain_faults, key_faults, label_value_faults, name_prefix_faults};
+use crate::names::{
+    dns_label_faults, dns_subdomain_faults, key_faults, label_value_faults, name_prefix_faults,
+};
 
 /// Finalizer that lets dependents go first.
 pub(crate) const FOREGROUND_FINALIZER: &str = "foregroundDeletion";

@@ -1,6 +1,7 @@
 //! Validation of Pods' specs (upstream: pkg/apis/core/validation), as far as Jobs meet it.
 
 use serde_json::{Map, Value};
+use windlass_core::kube::Pod;
 
 use crate::field::Faults;
 use crate::names::dns_label_faults;
@@ -59,4 +60,26 @@ fn list<'a>(spec: &'a Map<String, Value>, field: &str) -> &'a [Value] {
 
 fn text_of<'a>(holder: &'a Value, field: &str) -> &'a str {
     holder.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What is wrong with changing a Pod's status from that of `old`.
+pub(crate) fn status_update(pod: &Pod, old: &Pod, faults: &mut Faults) {
+    if old.spec.restart_policy.as_deref() != Some("Never") {
+        return;
+    }
+    let groups = [
+        ("containerStatuses", &pod.status.container_statuses, &old.status.container_statuses),
+        ("initContainerStatuses", &pod.status.init_container_statuses, &old.status.init_container_statuses),
+    ];
+    for (field, new, old) in groups {
+        for (index, status) in new.iter().enumerate() {
+            let ended = old.iter().any(|old| old.name == status.name && old.state.terminated.is_some());
+            if ended && status.state.terminated.is_none() {
+                faults.forbidden(
+                    format_args!("status.{field}[{index}].state"),
+                    "may not be transitioned to non-terminated state",
+                );
+            }
+        }
+    }
 }
