@@ -25,6 +25,7 @@ pub mod job;
 pub mod kube;
 pub mod plan;
 pub mod policy;
+pub mod twin;
 pub mod view;
 
 /// Version of the contract between host and core, in wit/core; a recording names the one it was made with.

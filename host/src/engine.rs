@@ -1,22 +1,28 @@
 //! What runs the core: as wasm, or compiled in; one trait, and the same plans byte for byte.
 
+use std::sync::Arc;
+
 use windlass_core::fault::Fault;
 use windlass_core::plan::Plan;
 use windlass_core::policy::Policy;
 use windlass_core::view::{JobSnapshot, OrphanSnapshot};
 
+pub mod native;
+#[cfg(feature = "wasm")]
+pub mod wasm;
+
 /// A snapshot of any kind.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every snapshot is of the large kind, and each is held by Arc"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly every snapshot is of the large kind, and each is held by Arc")]
 pub enum Snapshot {
     /// A Job with its Pods.
     Job(JobSnapshot),
     /// A Pod that may have lost its Job.
     Orphan(OrphanSnapshot),
 }
+
+/// Who answers the core's questions during one call; shared, since a guest's store outlives no borrow.
+pub type SharedPolicy = Arc<dyn Policy + Send + Sync>;
 
 /// Why an engine gave no plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +41,7 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// An [`EngineFault`] that says whose mistake it is.
-    fn reconcile(&self, snapshot: &Snapshot, policy: &(dyn Policy + Sync)) -> Result<Plan, EngineFault>;
+    fn reconcile(&self, snapshot: &Snapshot, policy: &SharedPolicy) -> Result<Plan, EngineFault>;
 }
 
 impl std::fmt::Display for EngineFault {
