@@ -1,6 +1,9 @@
 //! What upstream's validation finds wrong, for the fields that the sandbox knows.
 
+mod indexes;
 pub(crate) mod job;
+mod job_policies;
 pub(crate) mod job_status;
+mod job_template;
 pub(crate) mod metadata;
 pub(crate) mod pod;

@@ -1,56 +1,98 @@
 //! Validation of Pods' specs (upstream: pkg/apis/core/validation), as far as Jobs meet it.
 
-use serde_json::{Map, Value};
-use windlass_core::kube::Pod;
+use std::collections::BTreeSet;
+use std::fmt::Display;
 
+use serde_json::{Map, Value};
+use windlass_core::kube::{Pod, Str};
+
+use super::metadata;
 use crate::field::Faults;
 use crate::names::dns_label_faults;
 
-/// What is wrong with the spec of a Pod or of a template, as JSON text with its defaults.
-pub(crate) fn spec(text: &str, path: &str, faults: &mut Faults) {
+/// Largest deadline, seconds.
+const MAX_DEADLINE_SECONDS: i64 = 0x7fff_ffff;
+
+/// What is wrong with the spec of a Pod or of a template, as JSON text with its defaults; gives its restart policy.
+pub(crate) fn spec(text: &str, path: &str, faults: &mut Faults) -> String {
     let Ok(spec) = serde_json::from_str::<Map<String, Value>>(text) else {
         faults.required(format_args!("{path}.containers"), "");
-        return;
+        return String::new();
     };
-    let containers = list(&spec, "containers");
-    let init_containers = list(&spec, "initContainers");
-    if containers.is_empty() {
+    if list(&spec, "containers").is_empty() {
         faults.required(format_args!("{path}.containers"), "");
     }
-    let mut seen: Vec<&str> = Vec::new();
-    for (field, containers) in [("containers", containers), ("initContainers", init_containers)] {
-        for (index, container) in containers.iter().enumerate() {
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for field in ["containers", "initContainers"] {
+        for (index, container) in list(&spec, field).iter().enumerate() {
             let path = format!("{path}.{field}[{index}]");
+            check_container(container, &path, faults);
             let name = text_of(container, "name");
-            if name.is_empty() {
-                faults.required(format_args!("{path}.name"), "");
-            } else {
-                for fault in dns_label_faults(name) {
-                    faults.invalid_text(format_args!("{path}.name"), name, &fault);
-                }
-            }
-            if seen.contains(&name) && !name.is_empty() {
+            if !seen.insert(name) {
                 faults.duplicate(format_args!("{path}.name"), format_args!("{name:?}"));
-            }
-            seen.push(name);
-            let image = text_of(container, "image");
-            if image.is_empty() {
-                faults.required(format_args!("{path}.image"), "");
-            } else if image.trim() != image {
-                faults.invalid_text(
-                    format_args!("{path}.image"),
-                    image,
-                    "must not have leading or trailing whitespace",
-                );
             }
         }
     }
     let policy = spec.get("restartPolicy").and_then(Value::as_str).unwrap_or_default();
-    if !matches!(policy, "Always" | "OnFailure" | "Never") {
-        faults.not_supported(format_args!("{path}.restartPolicy"), policy, &["Always", "OnFailure", "Never"]);
+    one_of(policy, &["Always", "OnFailure", "Never"], format_args!("{path}.restartPolicy"), faults);
+    let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+    let dns_policy = spec.get("dnsPolicy").and_then(Value::as_str).unwrap_or_default();
+    one_of(dns_policy, &policies, format_args!("{path}.dnsPolicy"), faults);
+    if let Some(selector) = spec.get("nodeSelector").and_then(Value::as_object) {
+        let selector =
+            selector.iter().map(|(key, value)| (Str::from(&**key), value.as_str().unwrap_or("").into()));
+        metadata::labels(&selector.collect(), &format!("{path}.nodeSelector"), faults);
     }
-    if let Some(seconds) = spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64) {
-        faults.not_negative(format_args!("{path}.terminationGracePeriodSeconds"), seconds);
+    for field in ["hostname", "subdomain"] {
+        let text = spec.get(field).and_then(Value::as_str).unwrap_or_default();
+        if !text.is_empty() {
+            for fault in dns_label_faults(text) {
+                faults.invalid_text(format_args!("{path}.{field}"), text, &fault);
+            }
+        }
+    }
+    let seconds = spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
+    if let Some(seconds) = seconds.filter(|seconds| !(1..=MAX_DEADLINE_SECONDS).contains(seconds)) {
+        let detail = format!("must be between 1 and {MAX_DEADLINE_SECONDS}, inclusive");
+        faults.invalid(format_args!("{path}.activeDeadlineSeconds"), seconds, &detail);
+    }
+    policy.to_owned()
+}
+
+fn check_container(container: &Value, path: &str, faults: &mut Faults) {
+    let name = text_of(container, "name");
+    if name.is_empty() {
+        faults.required(format_args!("{path}.name"), "");
+    } else {
+        for fault in dns_label_faults(name) {
+            faults.invalid_text(format_args!("{path}.name"), name, &fault);
+        }
+    }
+    if text_of(container, "image").is_empty() {
+        faults.required(format_args!("{path}.image"), "");
+    }
+    let policies = ["File", "FallbackToLogsOnError"];
+    one_of(
+        text_of(container, "terminationMessagePolicy"),
+        &policies,
+        format_args!("{path}.terminationMessagePolicy"),
+        faults,
+    );
+    let policies = ["Always", "IfNotPresent", "Never"];
+    one_of(text_of(container, "imagePullPolicy"), &policies, format_args!("{path}.imagePullPolicy"), faults);
+    let variables = container.get("env").and_then(Value::as_array);
+    for (index, variable) in variables.into_iter().flatten().enumerate() {
+        if text_of(variable, "name").is_empty() {
+            faults.required(format_args!("{path}.env[{index}].name"), "");
+        }
+    }
+}
+
+fn one_of(value: &str, supported: &[&str], path: impl Display, faults: &mut Faults) {
+    if value.is_empty() {
+        faults.required(path, "");
+    } else if !supported.contains(&value) {
+        faults.not_supported(path, value, supported);
     }
 }
 
