@@ -19,7 +19,7 @@ test: ## Everything: format, lints, unit and text cases, properties, simulator, 
 
 lint: ## Format, clippy, and the rules of the tree
 	cargo fmt --all --check
-	cargo clippy --workspace --exclude windlass-core-component --all-targets -- -D warnings
+	cargo clippy --workspace --exclude windlass-core-component --all-targets --features windlass-tests/wasm -- -D warnings
 	cargo test --quiet -p windlass-tests --test tidy
 
 core: ## Build the core as wasm into target/core
