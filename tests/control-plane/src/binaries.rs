@@ -31,7 +31,7 @@ impl std::error::Error for Unavailable {}
 const UNAVAILABLE: i32 = 77;
 
 impl Binaries {
-    /// The directory of the programs, which are built first where they are absent (some 20 minutes of processor time the first time).
+    /// The programs, which are built first where they are absent: some 20 minutes of processor time the first time.
     ///
     /// # Errors
     /// [`Unavailable`], in the error's chain, where the machine cannot build them; any other error is a broken build.
@@ -58,9 +58,14 @@ impl Binaries {
         Ok(Self { root })
     }
 
+    /// The directory of the programs.
+    pub fn directory(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
     /// The path of one program, such as `kubectl`.
     pub fn program(&self, name: &str) -> PathBuf {
-        self.root.join("bin").join(name)
+        self.directory().join(name)
     }
 
     /// kwok's own stages of a node: how it becomes Ready and stays so.

@@ -84,6 +84,11 @@ impl ControlPlane {
         &self.programs.directory
     }
 
+    /// Where the programs are, kubectl among them.
+    pub fn programs_directory(&self) -> PathBuf {
+        self.programs.binaries.directory()
+    }
+
     /// The log of a part, such as `kube-apiserver`.
     pub fn log(&self, name: &str) -> PathBuf {
         log_path(&self.programs.directory, name)

@@ -12,8 +12,8 @@ Starts a real Kubernetes control plane on the loopback interface.
   control-plane up [--dir DIR] [--nodes N] [--built-in-job-controller] [--audit] [--detach]
   control-plane down [--dir DIR]
 
-up     Starts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok's kubelets, and prints the
-       path of a kubeconfig. The binaries are built first where they are absent. Without --detach it runs until it
+up     Starts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok's kubelets, and prints what
+       a shell needs to use it: where the kubeconfig and kubectl are. The binaries are built first where they are absent. Without --detach it runs until it
        is interrupted.
 down   Ends what `up` started, and removes its directory.
 
@@ -114,15 +114,16 @@ impl Up {
             nodes,
             controllers,
             audit: if audit { Audit::RequestResponse } else { Audit::Off },
-            directory: Some(directory.clone()),
+            directory: Some(directory),
             // Who starts one by hand wants it now, and to run tests beside it.
             exclusive: false,
             ..Options::default()
         };
         let plane = ControlPlane::start(options)?;
         println!("export KUBECONFIG={}", plane.kubeconfig().display());
+        println!("export PATH={}:$PATH", plane.programs_directory().display());
         if detach {
-            println!("# to end it: control-plane down --dir {}", directory.display());
+            println!("# to end it: control-plane down --dir {}", plane.directory().display());
             return plane.detach();
         }
         println!("# interrupt this program to end it");

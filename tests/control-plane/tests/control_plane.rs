@@ -48,7 +48,7 @@ fn nodes_are_ready_and_jobs_end_as_their_annotations_say() -> Result<()> {
     let leases = plane.kubectl(&["get", "leases", "--namespace=kube-node-lease", "--no-headers"])?;
     assert_eq!(leases.lines().count(), 4, "{leases}");
 
-    plane.apply(&job("good", &json!({ "sandbox.windlass.dev/run-seconds": "2" })))?;
+    plane.apply(&job("good", &json!({ "sandbox.windlass.dev/run-seconds": "1.5-2" })))?;
     plane.apply(&job("bad", &json!({ "sandbox.windlass.dev/exit-code": "3" })))?;
     plane.kubectl(&["wait", "--for=condition=Complete", "--timeout=60s", "job/good"])?;
     plane.kubectl(&["wait", "--for=condition=Failed", "--timeout=60s", "job/bad"])?;
@@ -62,11 +62,31 @@ fn nodes_are_ready_and_jobs_end_as_their_annotations_say() -> Result<()> {
     let terminated = &bad["items"][0]["status"]["containerStatuses"][0]["state"]["terminated"];
     assert_eq!((&terminated["exitCode"], &terminated["reason"]), (&json!(3), &json!("Error")));
 
+    let never_ready = json!({
+        "sandbox.windlass.dev/start-seconds": "0.5",
+        "sandbox.windlass.dev/not-ready": "true",
+        "sandbox.windlass.dev/run-seconds": "3600",
+        "sandbox.windlass.dev/hang-terminating-seconds": "3600",
+    });
+    plane.apply(&job("unready", &never_ready))?;
     plane.apply(&job("long", &json!({ "sandbox.windlass.dev/run-seconds": "3600" })))?;
     plane.kubectl(&["wait", "--for=create", "--timeout=60s", "pod", "-l", "job-name=long"])?;
     plane.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "pod", "-l", "job-name=long"])?;
     plane.kubectl(&["delete", "job", "long", "--timeout=60s"])?;
     plane.kubectl(&["wait", "--for=delete", "--timeout=25s", "pod", "-l", "job-name=long"])?;
+
+    plane.kubectl(&[
+        "wait",
+        "--for=condition=Ready=False",
+        "--timeout=60s",
+        "pod",
+        "-l",
+        "job-name=unready",
+    ])?;
+    plane.kubectl(&["delete", "pod", "-l", "job-name=unready", "--wait=false"])?;
+    plane.kubectl(&["wait", "--for=jsonpath={.status.terminating}=1", "--timeout=60s", "job", "unready"])?;
+    let unready = get(&plane, &["get", "pods", "-l", "job-name=unready"])?;
+    assert_eq!(unready["items"][0]["status"]["phase"], "Running", "{unready}");
     Ok(())
 }
 
