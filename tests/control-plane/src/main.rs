@@ -13,8 +13,8 @@ Starts a real Kubernetes control plane on the loopback interface.
   control-plane down [--dir DIR]
 
 up     Starts etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok's kubelets, and prints what
-       a shell needs to use it: where the kubeconfig and kubectl are. The binaries are built first where they are absent. Without --detach it runs until it
-       is interrupted.
+       a shell needs to use it: where the kubeconfig and kubectl are. The binaries are built first where they
+       are absent. Without --detach it runs until it is interrupted.
 down   Ends what `up` started, and removes its directory.
 
   --dir DIR                   where state and logs are kept (windlass-cluster in the directory of temporary files)
