@@ -1,0 +1,121 @@
+//! `windlass simulate`: manifests in, what a cluster would make of them out, in virtual time.
+//!
+//! The state machine and the core are those of `windlass run`; only the API server, the scheduler and the kubelets
+//! are the sandbox's.
+
+pub mod adapter;
+pub mod change_log;
+pub mod driver;
+pub mod manifest;
+pub mod print;
+pub mod report;
+
+use std::sync::Arc;
+
+use windlass_core::kube::{Object, Str, Uid};
+use windlass_sandbox::cluster::{Cluster, ClusterOptions};
+use windlass_sandbox::{Actor, Applied, ApplyError, Commit, Store, StoreOptions};
+
+use crate::controller::Config;
+use crate::engine::Engine;
+use driver::{Driver, Progress};
+use manifest::{Document, ManifestFault, object_title};
+
+/// Nodes of the cluster where neither the options nor the manifests say how many.
+pub const DEFAULT_NODES: u32 = 3;
+/// Most nodes that the options may ask for; more must be in the manifests.
+pub const MAX_NODES: u32 = 10_000;
+
+/// What a simulation is to be like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many nodes the cluster has, besides those in the manifests; by default [`DEFAULT_NODES`] where the
+    /// manifests have none.
+    pub nodes: Option<u32>,
+    /// Decides uids, names, run times given as a range, and the jitter of retries.
+    pub seed: u64,
+    /// Whether changes are kept for the log.
+    pub keep_changes: bool,
+    /// What the controller is to be like.
+    pub controller: Config,
+}
+
+/// The state machine on a cluster in memory that holds what the manifests say.
+pub struct Simulation {
+    driver: Driver,
+    jobs: Vec<(Str, Uid)>,
+}
+
+impl Simulation {
+    /// A simulation at its start: the nodes are there and `documents` are applied, in order.
+    ///
+    /// # Errors
+    /// A [`ManifestFault`] for the first document that is not taken.
+    pub fn new(
+        documents: &[Document],
+        engine: Arc<dyn Engine>,
+        options: Options,
+    ) -> Result<Self, ManifestFault> {
+        let store =
+            StoreOptions { seed: options.seed, record_commits: options.keep_changes, ..StoreOptions::default() };
+        let mut cluster = Cluster::new(ClusterOptions { store, ..ClusterOptions::default() });
+        let brings_nodes = documents.iter().any(|document| object_title(&document.text).starts_with("Node"));
+        let nodes = options.nodes.unwrap_or(if brings_nodes { 0 } else { DEFAULT_NODES });
+        for number in 0..nodes.min(MAX_NODES) {
+            let node = format!(r#"{{"apiVersion":"v1","kind":"Node","metadata":{{"name":"node-{number}"}}}}"#);
+            let place = manifest::Place { source: "--nodes".into(), line: 1 };
+            apply(&mut cluster, &Document { place, text: node })?;
+        }
+        let mut jobs = Vec::new();
+        for document in documents {
+            if let Applied::Object(Object::Job(job)) = apply(&mut cluster, document)? {
+                jobs.push((job.metadata.name.clone(), job.metadata.uid.clone()));
+            }
+        }
+        let config = Config { seed: options.seed, ..options.controller };
+        Ok(Self { driver: Driver::new(cluster, engine, config), jobs })
+    }
+
+    /// Goes on until nothing more will happen or virtual time reaches `until_ms`; `report` hears of every instant
+    /// at which something happened.
+    pub fn run_until(&mut self, until_ms: u64, report: &mut dyn FnMut(&Progress, &Cluster)) {
+        self.driver.run_until(until_ms, report);
+    }
+
+    /// The API server, for reads.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.driver.cluster().store()
+    }
+
+    /// How far the simulation has got.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        self.driver.progress()
+    }
+
+    /// Names and uids of the Jobs that the manifests held.
+    pub fn applied_jobs(&self) -> impl Iterator<Item = (&Str, &Uid)> {
+        self.jobs.iter().map(|(name, uid)| (name, uid))
+    }
+
+    /// What was changed since the last call, oldest first; nothing where the options keep no changes.
+    pub fn take_commits(&mut self) -> Vec<Commit> {
+        self.driver.cluster_mut().drain_commits().collect()
+    }
+}
+
+/// Applies one document as its author would with kubectl; a Namespace that is there already is left as it is.
+fn apply(cluster: &mut Cluster, document: &Document) -> Result<Applied, ManifestFault> {
+    let applied = cluster.request(0, |store| store.apply_manifest(Actor::USER, &document.text));
+    applied.or_else(|error| match error {
+        ApplyError::Refused(status) if status.is_already_exists() && object_title(&document.text).starts_with("Namespace") => {
+            Ok(Applied::Namespace(Str::default()))
+        }
+        error => Err(ManifestFault::Apply {
+            place: document.place.clone(),
+            object: object_title(&document.text),
+            error,
+        }),
+    })
+}
