@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use windlass_core::kube::{ApiStatus, Job, Object, PreparedTemplate};
 use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read};
+use windlass_core::view::{OrphanOwner, OrphanSnapshot};
 
 use crate::cache::{Cache, PodEntry};
 use crate::check::CheckedPlan;
+use crate::engine::Snapshot;
 use crate::key::Key;
 use crate::request::{Operation, Term};
 use crate::snapshot::Gathered;
@@ -158,10 +160,10 @@ impl Execution {
     #[must_use]
     pub fn waiting_for_read(key: Key, term: Term) -> Self {
         let empty = Gathered {
-            snapshot: crate::engine::Snapshot::Orphan(windlass_core::view::OrphanSnapshot {
+            snapshot: Arc::new(Snapshot::Orphan(OrphanSnapshot {
                 tracked: false,
-                owner: windlass_core::view::OrphanOwner::Unfinished,
-            }),
+                owner: OrphanOwner::Unfinished,
+            })),
             children: Vec::new(),
             job: None,
         };

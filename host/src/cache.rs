@@ -10,7 +10,7 @@ mod tests;
 
 pub use pods::PodEntry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{Job, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, job_view};
@@ -18,6 +18,9 @@ use windlass_core::view::JobView;
 
 use crate::key::Name;
 use pods::PodCache;
+
+/// Most uids of gone Jobs that are remembered; of an older one a live read has to say that it is gone.
+pub const MAX_GONE_JOBS: usize = 4_096;
 
 /// A cached Job and what is made of it once per version.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub struct Cache {
     jobs_by_uid: BTreeMap<Uid, Name>,
     pods: PodCache,
     reached: BTreeMap<Kind, ResourceVersion>,
+    gone_jobs: BTreeSet<Uid>,
+    gone_in_order: VecDeque<Uid>,
 }
 
 impl Cache {
@@ -104,8 +109,7 @@ impl Cache {
         version: ResourceVersion,
         changes: &mut Vec<Change>,
     ) {
-        let listed: std::collections::BTreeSet<Name> =
-            objects.iter().map(|object| Name::of(object.metadata())).collect();
+        let listed: BTreeSet<Name> = objects.iter().map(|object| Name::of(object.metadata())).collect();
         let gone: Vec<Name> = match kind {
             Kind::Job => self.jobs.keys().filter(|name| !listed.contains(name)).cloned().collect(),
             Kind::Pod => self.pods.names().filter(|name| !listed.contains(name)).cloned().collect(),
@@ -129,6 +133,8 @@ impl Cache {
         let everything = ResourceVersion(u64::MAX);
         self.listed(kind, Vec::new(), everything, changes);
         self.reached.remove(&kind);
+        self.gone_jobs.clear();
+        self.gone_in_order.clear();
     }
 
     /// Adds the object in an answer to one of our own requests, if the watch has not got past it.
@@ -163,6 +169,12 @@ impl Cache {
     #[must_use]
     pub fn job_name(&self, uid: &Uid) -> Option<&Name> {
         self.jobs_by_uid.get(uid)
+    }
+
+    /// Whether the watch or a list removed the Job with that uid, which therefore never comes back.
+    #[must_use]
+    pub fn has_seen_go(&self, uid: &Uid) -> bool {
+        self.gone_jobs.contains(uid)
     }
 
     /// Names of all Jobs.
@@ -257,6 +269,17 @@ impl Cache {
         changes.push(Change::Job { name, spec });
     }
 
+    fn remember_gone(&mut self, uid: Uid) {
+        if self.gone_jobs.insert(uid.clone()) {
+            self.gone_in_order.push_back(uid);
+        }
+        if self.gone_in_order.len() > MAX_GONE_JOBS
+            && let Some(oldest) = self.gone_in_order.pop_front()
+        {
+            self.gone_jobs.remove(&oldest);
+        }
+    }
+
     fn remove_job(&mut self, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
         let Some(entry) = self.jobs.get(name) else { return };
         if entry.job.metadata.resource_version > at {
@@ -265,6 +288,7 @@ impl Cache {
         let uid = entry.job.metadata.uid.clone();
         self.jobs.remove(name);
         self.jobs_by_uid.remove(&uid);
+        self.remember_gone(uid.clone());
         changes.push(Change::JobGone { name: name.clone(), uid });
     }
 }

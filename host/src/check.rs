@@ -219,7 +219,7 @@ mod tests {
             live_owner: None,
             memo: Vec::new(),
         };
-        Gathered { snapshot: Snapshot::Job(snapshot), children, job: Some(Arc::new(job)) }
+        Gathered { snapshot: Arc::new(Snapshot::Job(snapshot)), children, job: Some(Arc::new(job)) }
     }
 
     fn verdict(actions: Vec<Action>) -> Option<PlanDefect> {
@@ -259,7 +259,10 @@ mod tests {
             assert_eq!(verdict(vec![action]), Some(PlanDefect::ForeignPod));
         }
         assert_eq!(verdict(vec![Action::AdoptPods(vec![2])]), Some(PlanDefect::NotAnOrphan));
-        assert_eq!(verdict(vec![Action::DeletePods { pods: vec![1], untrack: false }]), Some(PlanDefect::ForeignPod));
+        assert_eq!(
+            verdict(vec![Action::DeletePods { pods: vec![1], untrack: false }]),
+            Some(PlanDefect::ForeignPod)
+        );
     }
 
     #[test]

@@ -345,7 +345,7 @@ impl Controller {
         self.sequence += 1;
         let id = RunId(self.sequence);
         self.stats.runs += 1;
-        let snapshot = Arc::new(gathered.snapshot.clone());
+        let snapshot = gathered.snapshot.clone();
         let running = RunningKey { key: key.clone(), term, gathered, superseded: false };
         self.running.insert(id, running);
         Some(Run { id, key, snapshot, policy: self.policy.clone() })
@@ -412,9 +412,11 @@ impl Controller {
 
     fn finish(&mut self, now: Now, execution: Execution) {
         let key = execution.key.clone();
+        self.carried.entry(key.clone()).or_default().carried.live_owner = None;
+        let failure = execution.failure();
+        self.notice(Notice::Synced { key: key.clone(), succeeded: failure.is_none() });
         let state = self.carried.entry(key.clone()).or_default();
-        state.carried.live_owner = None;
-        match execution.failure() {
+        match failure {
             None => {
                 state.carried.memo = execution.memo;
                 state.stale_runs = 0;

@@ -18,7 +18,7 @@ use crate::key::Name;
 #[derive(Clone, Debug)]
 pub struct Gathered {
     /// What reconcile sees.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// The Pod at each position.
     pub children: Vec<Arc<PodEntry>>,
     /// The Job, where the key stands for one.
@@ -58,7 +58,7 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
         live_owner: carried.live_owner,
         memo: carried.memo.clone(),
     };
-    Some(Gathered { snapshot: Snapshot::Job(snapshot), children, job: Some(job.clone()) })
+    Some(Gathered { snapshot: Arc::new(Snapshot::Job(snapshot)), children, job: Some(job.clone()) })
 }
 
 /// The snapshot of a Pod that may have lost its Job, or `None` if it is not cached; `live` is what a live
@@ -72,7 +72,8 @@ pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwn
         Err(NeedsLiveRead) => OrphanOwner::Unfinished,
     };
     let snapshot = OrphanSnapshot { tracked: entry.pod.is_tracked(), owner };
-    Some(Gathered { snapshot: Snapshot::Orphan(snapshot), children: vec![entry.clone()], job: None })
+    let snapshot = Arc::new(Snapshot::Orphan(snapshot));
+    Some(Gathered { snapshot, children: vec![entry.clone()], job: None })
 }
 
 /// The Job whose absence a live read has to confirm before the Pod counts as orphaned, if there is one.
@@ -117,6 +118,7 @@ fn orphan_owner(
         });
     }
     match live {
+        _ if cache.has_seen_go(&owner.uid) => Ok(OrphanOwner::Gone),
         None => Err(NeedsLiveRead),
         Some(LiveOwner::Gone) => Ok(OrphanOwner::Gone),
         Some(LiveOwner::Alive | LiveOwner::Terminating) => Ok(OrphanOwner::Unfinished),

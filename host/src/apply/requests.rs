@@ -127,7 +127,7 @@ pub fn status_of(write: &JobStatusWrite, uid: impl Fn(u32) -> Option<Uid>) -> Jo
 /// Positions of the Pods that are uncounted already, or become so by one of the plan's status writes; sorted.
 pub(super) fn recorded(steps: &[Step], gathered: &Gathered) -> Vec<u32> {
     let mut positions = Vec::new();
-    if let Snapshot::Job(snapshot) = &gathered.snapshot {
+    if let Snapshot::Job(snapshot) = &*gathered.snapshot {
         positions.extend(snapshot.uncounted.succeeded.iter().chain(&snapshot.uncounted.failed));
     }
     for step in steps {

@@ -44,6 +44,13 @@ pub enum Notice {
         /// What it mainly came to.
         action: SyncAction,
     },
+    /// Every step of a key's plan has settled.
+    Synced {
+        /// The key.
+        key: Key,
+        /// Whether all of them succeeded.
+        succeeded: bool,
+    },
     /// The check refused the core's plan.
     PlanRefused {
         /// The key.
@@ -91,6 +98,10 @@ impl fmt::Display for Notice {
                 kind.resource()
             ),
             Self::Planned { key, action } => write!(formatter, "{key}: {action:?}"),
+            Self::Synced { key, succeeded: true } => write!(formatter, "{key}: synced"),
+            Self::Synced { key, succeeded: false } => {
+                write!(formatter, "{key}: not all of its plan was done")
+            }
             Self::PlanRefused { key, defect } => write!(formatter, "{key}: {defect}"),
             Self::EngineFault { key, fault } => write!(formatter, "{key}: {fault}"),
             Self::Refused { key, what, status } => write!(formatter, "{key}: {what} was refused: {status}"),

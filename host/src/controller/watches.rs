@@ -165,7 +165,10 @@ impl Controller {
                     self.cache.watched_removal(&object, &mut changes);
                 }
             }
-            WatchBody::Bookmark(version) => self.cache.reach(kind, version),
+            WatchBody::Bookmark(version) => {
+                stream.failures = 0;
+                self.cache.reach(kind, version);
+            }
             WatchBody::Ended(end) => self.watch_ended(now, kind, end),
         }
         self.changed(now, changes);

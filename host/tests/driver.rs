@@ -1,0 +1,61 @@
+//! The state machine with the native engine on the sandbox, without faults.
+
+use std::sync::Arc;
+
+use windlass_core::kube::{Kind, Object};
+use windlass_host::controller::Config;
+use windlass_host::engine::native::NativeEngine;
+use windlass_host::simulate::driver::Driver;
+use windlass_sandbox::Actor;
+use windlass_sandbox::cluster::{Cluster, ClusterOptions};
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn run(manifests: &[String]) -> Driver {
+    let mut cluster = Cluster::new(ClusterOptions::default());
+    let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"node-1"}}"#.to_owned();
+    for manifest in std::iter::once(&node).chain(manifests) {
+        cluster
+            .request(0, |store| store.apply_manifest(Actor::USER, manifest))
+            .expect("the manifest is applied");
+    }
+    let mut driver = Driver::new(cluster, Arc::new(NativeEngine), Config::default());
+    driver.run_until(24 * HOUR_MS, &mut |_, _| {});
+    driver
+}
+
+fn job(name: &str, spec: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"batch/v1","kind":"Job","metadata":{{"name":"{name}","namespace":"default"}},
+            "spec":{{{spec},"template":{{"spec":{{"restartPolicy":"Never","containers":[{{"name":"c","image":"i"}}]}}}}}}}}"#
+    )
+}
+
+#[test]
+fn a_job_of_one_pod_completes_with_six_writes() {
+    let driver = run(&[job("pi", r#""backoffLimit":4"#)]);
+    let store = driver.cluster().store();
+    let Object::Job(pi) = store.get(Kind::Job, "default", "pi").expect("it is there") else {
+        panic!("not a Job")
+    };
+    assert!(pi.is_finished(), "{:#?}", pi.status);
+    assert_eq!(pi.status.succeeded, 1);
+    let writes: u64 =
+        driver.progress().requests.iter().filter(|(what, _)| !what.contains("events")).map(|(_, n)| n).sum();
+    assert!(writes <= 6, "{:#?}", driver.progress().requests);
+    assert!(driver.progress().at_rest);
+}
+
+#[test]
+fn an_indexed_job_counts_each_index_once() {
+    let driver = run(&[job("work", r#""completions":5,"parallelism":3,"completionMode":"Indexed""#)]);
+    let Object::Job(work) = driver.cluster().store().get(Kind::Job, "default", "work").expect("it is there")
+    else {
+        panic!("not a Job")
+    };
+    assert_eq!(&*work.status.completed_indexes, "0-4");
+    assert_eq!((work.status.succeeded, work.status.failed, work.status.active), (5, 0, 0));
+    for pod in driver.cluster().store().objects(Kind::Pod) {
+        assert!(pod.metadata().finalizers.is_empty(), "{pod:#?}");
+    }
+}
