@@ -1,15 +1,66 @@
 //! The contract in JSON: one request document in, one plan document out.
+//!
+//! For embedders of any language, and for recordings that were made under another version of the contract.
+//! Objects are Kubernetes' own; the plan's requests can be sent as they are.
+//! Documents are written by typed structs, so that the order of their keys hangs on nothing.
 
-use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 
+use crate::fault::Fault;
+use crate::job;
+use crate::kube::ManifestFault;
 use crate::policy::Policy;
 use crate::view::JobFlags;
 
-/// The plan document for a request document.
+mod document;
+mod gather;
+mod request;
+
+use document::PlanDocument;
+use gather::Gathered;
+use request::{Request, Subject};
+
+/// Group and version of every document of the twin.
+pub const API_VERSION: &str = "windlass.dev/v1alpha1";
+/// Kind of a request.
+pub const REQUEST_KIND: &str = "ReconcileRequest";
+
+/// The plan document for a request document; `policy` gives who answers the core's questions under the
+/// request's settings.
 ///
 /// # Errors
-/// A document of kind Fault; so far always, since this version reads no request yet.
-pub fn reconcile(_request: &str, _policy: &dyn Fn(&JobFlags) -> Box<dyn Policy>) -> Result<String, String> {
-    Err(r#"{"apiVersion":"windlass.dev/v1alpha1","kind":"Fault","category":"unsupported_kind"}"#.into())
+/// A document of kind Fault, with a stable `category` and a `message` for people.
+pub fn reconcile<P: Policy>(request: &str, policy: impl FnOnce(&JobFlags) -> P) -> Result<String, String> {
+    plan_document(request, policy).map_err(|fault| document::fault(&fault))
 }
+
+/// Why a request document has no plan document.
+enum TwinFault {
+    /// It is not a request; the reason, for people.
+    Malformed(String),
+    /// It is a document of another kind or version; which.
+    UnknownDocument(String),
+    /// The Job's template cannot become a Pod.
+    Template(ManifestFault),
+    /// The core refused what the document says.
+    Refused(Fault),
+}
+
+fn plan_document<P: Policy>(request: &str, policy: impl FnOnce(&JobFlags) -> P) -> Result<String, TwinFault> {
+    let request = Request::parse(request)?;
+    let policy = policy(&request.flags);
+    let (plan, children, job) = match &request.subject {
+        Subject::Job(job) => {
+            let gathered = Gathered::of(&request, job);
+            let plan = job::reconcile(&gathered.snapshot, &policy).map_err(TwinFault::Refused)?;
+            (plan, gathered.children, Some(&**job))
+        }
+        Subject::Orphan(snapshot) => (job::reconcile_orphan(snapshot), request.pods.iter().collect(), None),
+    };
+    let document = PlanDocument::new(plan, job, &children, &request.pods)?;
+    serde_json::to_string(&document).map_err(|error| TwinFault::Malformed(format!("{error}")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ impl exports::daemon_set::Guest for Core {
 
 impl exports::twin::Guest for Core {
     fn reconcile(request: String) -> Result<String, String> {
-        twin::reconcile(&request, &|flags| Box::new(answers(flags)))
+        twin::reconcile(&request, answers)
     }
 }
 

@@ -1,0 +1,404 @@
+//! The plan document and the fault document.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{API_VERSION, TwinFault};
+use crate::job::naming;
+use crate::kube::{
+    JOB_TRACKING_FINALIZER, Job, JobStatus, Kind, ManifestFault, ObjectMeta, OwnerReference, Pod,
+    PreparedTemplate, ResourceVersion, Str, Uid, UncountedTerminatedPods,
+};
+use crate::plan::{Action, JobStatusWrite, Needs, Plan, PodSlot, Read, Step, SyncAction};
+
+/// Content type of the patches.
+const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
+
+/// A plan with whole manifests, ready to be sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlanDocument {
+    api_version: &'static str,
+    kind: &'static str,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requeue_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<&'static str>,
+    steps: Vec<StepDocument>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    memo: String,
+}
+
+/// One step.
+#[derive(Serialize)]
+struct StepDocument {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after: Vec<AfterDocument>,
+    /// Items of the step, which are independent; the requests of one item follow one another, each only if
+    /// the one before it succeeded.
+    items: Vec<Vec<RequestDocument>>,
+}
+
+#[derive(Serialize)]
+struct AfterDocument {
+    step: u32,
+    needs: &'static str,
+}
+
+/// One request to the API server.
+#[derive(Serialize)]
+#[serde(tag = "verb", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum RequestDocument {
+    /// Create an object.
+    Create { object: Box<RawValue> },
+    /// Change an object in part.
+    Patch { target: Target, content_type: &'static str, body: PatchDocument },
+    /// Delete an object, with its uid as precondition.
+    Delete {
+        target: Target,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        propagation_policy: Option<&'static str>,
+    },
+    /// Replace an object's status subresource.
+    UpdateStatus { object: Box<StatusDocument> },
+    /// Record an Event on an object.
+    RecordEvent {
+        target: Target,
+        #[serde(rename = "type")]
+        kind: &'static str,
+        reason: Str,
+        message: String,
+    },
+}
+
+/// An object that exists.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Target {
+    api_version: &'static str,
+    kind: &'static str,
+    namespace: Str,
+    name: Str,
+    uid: Uid,
+}
+
+#[derive(Serialize)]
+struct PatchDocument {
+    metadata: MetadataPatch,
+}
+
+/// A strategic merge patch of metadata; the uid makes it fail on another incarnation of the name.
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct MetadataPatch {
+    uid: Uid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_version: Option<ResourceVersion>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owner_references: Vec<ReferencePatch>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    finalizers: Vec<&'static str>,
+    #[serde(rename = "$deleteFromPrimitiveList/finalizers", skip_serializing_if = "Vec::is_empty")]
+    removed_finalizers: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ReferencePatch {
+    Add(OwnerReference),
+    Remove {
+        #[serde(rename = "$patch")]
+        patch: &'static str,
+        uid: Uid,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusDocument {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: ObjectMeta,
+    status: JobStatus,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FaultDocument<'fault> {
+    api_version: &'static str,
+    kind: &'static str,
+    category: &'static str,
+    message: &'fault str,
+}
+
+/// What the steps of a plan refer to.
+struct Scene<'request> {
+    job: Option<&'request Job>,
+    template: Option<PreparedTemplate>,
+    children: &'request [&'request Pod],
+    /// Names that a new Pod cannot have.
+    taken: BTreeSet<Str>,
+    /// Positions of Pods that the status names as uncounted, or will name.
+    recorded: BTreeSet<u32>,
+    next_attempt: u32,
+}
+
+impl PlanDocument {
+    /// The document for `plan`, which was made for `children`; `pods` are all whose names are taken.
+    pub(super) fn new(
+        plan: Plan,
+        job: Option<&Job>,
+        children: &[&Pod],
+        pods: &[Pod],
+    ) -> Result<Self, TwinFault> {
+        let creates = plan.steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)));
+        let template = match job {
+            Some(job) if creates => Some(PreparedTemplate::new(job).map_err(TwinFault::Template)?),
+            _ => None,
+        };
+        let mut scene = Scene {
+            job,
+            template,
+            children,
+            taken: pods.iter().map(|pod| pod.metadata.name.clone()).collect(),
+            recorded: recorded(&plan.steps),
+            next_attempt: 0,
+        };
+        let steps: Result<_, _> = plan.steps.into_iter().map(|step| scene.step(step)).collect();
+        Ok(Self {
+            api_version: API_VERSION,
+            kind: "Plan",
+            action: match plan.action {
+                SyncAction::Reconciling => "reconciling",
+                SyncAction::Tracking => "tracking",
+                SyncAction::PodsCreated => "pods_created",
+                SyncAction::PodsDeleted => "pods_deleted",
+            },
+            requeue_after_ms: plan.requeue_after_ms,
+            read: plan.read.map(|read| match read {
+                Read::Owner => "Owner",
+            }),
+            steps: steps?,
+            memo: plan.memo.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+}
+
+/// The document that says why there is no plan.
+pub(super) fn fault(fault: &TwinFault) -> String {
+    let (category, message) = match fault {
+        TwinFault::Malformed(reason) => {
+            ("malformed_request", format!("the request cannot be read: {reason}"))
+        }
+        TwinFault::UnknownDocument(found) => {
+            ("unknown_document", format!("the document is {found:?} and not {API_VERSION} ReconcileRequest"))
+        }
+        TwinFault::Template(fault) => ("malformed_template", fault.to_string()),
+        TwinFault::Refused(fault) => (fault.category(), fault.to_string()),
+    };
+    let document = FaultDocument { api_version: API_VERSION, kind: "Fault", category, message: &message };
+    serde_json::to_string(&document).unwrap_or_else(|error| error.to_string())
+}
+
+impl Scene<'_> {
+    fn step(&mut self, step: Step) -> Result<StepDocument, TwinFault> {
+        let after = step.after.into_iter().map(|dependency| AfterDocument {
+            step: dependency.step,
+            needs: match dependency.needs {
+                Needs::Succeeded => "Succeeded",
+                Needs::Settled => "Settled",
+                Needs::Failed => "Failed",
+            },
+        });
+        Ok(StepDocument { after: after.collect(), items: self.items(step.action)? })
+    }
+
+    fn items(&mut self, action: Action) -> Result<Vec<Vec<RequestDocument>>, TwinFault> {
+        let each = |pods: Vec<u32>, item: &dyn Fn(u32, &Pod) -> Vec<RequestDocument>| {
+            let pods = pods.into_iter().filter_map(|position| Some(item(position, self.child(position)?)));
+            pods.filter(|requests| !requests.is_empty()).collect()
+        };
+        let of_job = |request: &dyn Fn(&Job) -> RequestDocument| {
+            self.job.map(|job| [request(job)].into()).into_iter().collect()
+        };
+        Ok(match action {
+            Action::CreatePods(slots) => {
+                let created: Result<Vec<_>, _> = slots.into_iter().map(|slot| self.create(slot)).collect();
+                created.map_err(TwinFault::Template)?.into_iter().flatten().map(|one| [one].into()).collect()
+            }
+            Action::DeletePods { pods, untrack } => each(pods, &|position, pod| {
+                let mut requests = if untrack { self.untrack(position, pod) } else { Vec::new() };
+                requests.push(RequestDocument::Delete { target: pod_target(pod), propagation_policy: None });
+                requests
+            }),
+            Action::UntrackPods(pods) => each(pods, &|position, pod| self.untrack(position, pod)),
+            Action::AdoptPods(pods) => {
+                each(pods, &|_, pod| self.job.map(|job| adopt(pod, job)).into_iter().collect())
+            }
+            Action::ReleasePods(pods) => {
+                each(pods, &|_, pod| self.job.map(|job| release(pod, job)).into_iter().collect())
+            }
+            Action::WriteJobStatus(status) => of_job(&|job| self.update_status(job, &status)),
+            Action::DeleteJob => of_job(&|job| RequestDocument::Delete {
+                target: job_target(job),
+                propagation_policy: Some("Background"),
+            }),
+            Action::RecordEvent(event) => of_job(&|job| RequestDocument::RecordEvent {
+                target: job_target(job),
+                kind: if event.warning { "Warning" } else { "Normal" },
+                reason: event.reason.clone(),
+                message: event.message.clone(),
+            }),
+        })
+    }
+
+    fn child(&self, position: u32) -> Option<&Pod> {
+        self.children.get(usize::try_from(position).ok()?).copied()
+    }
+
+    fn create(&mut self, slot: PodSlot) -> Result<Option<RequestDocument>, ManifestFault> {
+        let (Some(job), Some(template)) = (self.job, &self.template) else { return Ok(None) };
+        let first = if slot.index.is_some() { 0 } else { self.next_attempt };
+        let taken = |name: &str| self.taken.contains(name);
+        let (name, attempt) = naming::pod_name(template, &job.metadata.uid, slot, first, &taken);
+        let text = template.pod(slot, name.clone()).to_json()?;
+        self.taken.insert(name);
+        if slot.index.is_none() {
+            self.next_attempt = attempt.saturating_add(1);
+        }
+        let object = RawValue::from_string(text).map_err(|_| ManifestFault::MalformedSpec)?;
+        Ok(Some(RequestDocument::Create { object }))
+    }
+
+    /// The removal of the finalizer; of a Pod that is not recorded and may yet change, only as it was seen.
+    fn untrack(&self, position: u32, pod: &Pod) -> Vec<RequestDocument> {
+        if !pod.is_tracked() {
+            return Vec::new();
+        }
+        let recorded = pod.is_terminal() && self.job.is_some()
+            || self.recorded.contains(&position)
+            || self.job.is_some_and(|job| is_recorded(job, &pod.metadata.uid));
+        let metadata = MetadataPatch {
+            uid: pod.metadata.uid.clone(),
+            resource_version: (!recorded).then_some(pod.metadata.resource_version),
+            removed_finalizers: [JOB_TRACKING_FINALIZER].into(),
+            ..MetadataPatch::default()
+        };
+        [patch(pod, metadata)].into()
+    }
+
+    fn update_status(&self, job: &Job, write: &JobStatusWrite) -> RequestDocument {
+        let status = job_status(write, |position| Some(self.child(position)?.metadata.uid.clone()));
+        RequestDocument::UpdateStatus {
+            object: Box::new(StatusDocument {
+                api_version: Kind::Job.api_version(),
+                kind: Kind::Job.name(),
+                metadata: job.metadata.clone(),
+                status,
+            }),
+        }
+    }
+}
+
+/// A Job's status from what the core wrote, positions turned into uids.
+fn job_status(write: &JobStatusWrite, uid: impl Fn(u32) -> Option<Uid>) -> JobStatus {
+    let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let uids = |positions: &[u32]| positions.iter().filter_map(|position| uid(*position)).collect();
+    JobStatus {
+        conditions: write.conditions.clone(),
+        start_time: write.start_time,
+        completion_time: write.completion_time,
+        active: signed(write.active),
+        succeeded: signed(write.succeeded),
+        failed: signed(write.failed),
+        terminating: write.terminating.map(signed),
+        ready: write.ready.map(signed),
+        completed_indexes: write.completed_indexes.clone(),
+        failed_indexes: write.failed_indexes.clone(),
+        uncounted_terminated_pods: Some(UncountedTerminatedPods {
+            succeeded: uids(&write.uncounted.succeeded),
+            failed: uids(&write.uncounted.failed),
+        }),
+    }
+}
+
+/// Positions that one of the plan's status writes names as uncounted.
+fn recorded(steps: &[Step]) -> BTreeSet<u32> {
+    let mut positions = BTreeSet::new();
+    for step in steps {
+        if let Action::WriteJobStatus(status) = &step.action {
+            positions.extend(status.uncounted.succeeded.iter().chain(&status.uncounted.failed));
+        }
+    }
+    positions
+}
+
+fn is_recorded(job: &Job, uid: &Uid) -> bool {
+    let uncounted = job.status.uncounted_terminated_pods.as_ref();
+    uncounted.is_some_and(|pods| pods.succeeded.contains(uid) || pods.failed.contains(uid))
+}
+
+fn adopt(pod: &Pod, job: &Job) -> RequestDocument {
+    let metadata = MetadataPatch {
+        uid: pod.metadata.uid.clone(),
+        owner_references: [ReferencePatch::Add(controller_reference(job))].into(),
+        finalizers: [JOB_TRACKING_FINALIZER].into(),
+        ..MetadataPatch::default()
+    };
+    patch(pod, metadata)
+}
+
+fn release(pod: &Pod, job: &Job) -> RequestDocument {
+    let removed = ReferencePatch::Remove { patch: "delete", uid: job.metadata.uid.clone() };
+    let metadata = MetadataPatch {
+        uid: pod.metadata.uid.clone(),
+        owner_references: [removed].into(),
+        removed_finalizers: [JOB_TRACKING_FINALIZER].into(),
+        ..MetadataPatch::default()
+    };
+    patch(pod, metadata)
+}
+
+fn controller_reference(job: &Job) -> OwnerReference {
+    OwnerReference {
+        api_version: Kind::Job.api_version().into(),
+        kind: Kind::Job.name().into(),
+        name: job.metadata.name.clone(),
+        uid: job.metadata.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+fn patch(pod: &Pod, metadata: MetadataPatch) -> RequestDocument {
+    RequestDocument::Patch {
+        target: pod_target(pod),
+        content_type: STRATEGIC_MERGE,
+        body: PatchDocument { metadata },
+    }
+}
+
+fn pod_target(pod: &Pod) -> Target {
+    target(Kind::Pod, &pod.metadata)
+}
+
+fn job_target(job: &Job) -> Target {
+    target(Kind::Job, &job.metadata)
+}
+
+fn target(kind: Kind, metadata: &ObjectMeta) -> Target {
+    Target {
+        api_version: kind.api_version(),
+        kind: kind.name(),
+        namespace: metadata.namespace.clone(),
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone(),
+    }
+}

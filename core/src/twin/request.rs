@@ -1,0 +1,165 @@
+//! The request document.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+
+use super::{API_VERSION, REQUEST_KIND, TwinFault};
+use crate::kube::{Job, Pod, Str};
+use crate::view::{JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot};
+
+/// A request, parsed and checked.
+pub(super) struct Request {
+    pub(super) now_ms: i64,
+    pub(super) flags: JobFlags,
+    pub(super) subject: Subject,
+    /// Pods by name.
+    pub(super) pods: Vec<Pod>,
+    pub(super) live_owner: Option<LiveOwner>,
+    pub(super) memo: Vec<u8>,
+}
+
+/// What a request is about.
+pub(super) enum Subject {
+    /// A Job and its Pods.
+    Job(Box<Job>),
+    /// The one Pod of the request, which may have lost its Job.
+    Orphan(OrphanSnapshot),
+}
+
+/// A request as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    now: String,
+    #[serde(default)]
+    flags: FlagsDocument,
+    job: Option<Box<Job>>,
+    #[serde(default)]
+    pods: Vec<Pod>,
+    live_owner: Option<LiveOwnerDocument>,
+    orphan_owner: Option<OrphanOwnerDocument>,
+    #[serde(default)]
+    memo: String,
+}
+
+/// What every document begins with.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Head {
+    api_version: String,
+    kind: String,
+}
+
+/// Settings; absent ones are upstream's.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct FlagsDocument {
+    backoff_base_ms: Option<u32>,
+    backoff_max_ms: Option<u32>,
+    sync_batch_ms: Option<u32>,
+    max_uncounted_pods: Option<u32>,
+    max_pods_per_sync: Option<u32>,
+    managed_by: Option<Str>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+enum LiveOwnerDocument {
+    Alive,
+    Terminating,
+    Gone,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+enum OrphanOwnerDocument {
+    Nobody,
+    OtherKind,
+    Gone,
+    Finished,
+    Unfinished,
+    ManagedElsewhere,
+}
+
+impl Request {
+    /// The request that `text` holds.
+    pub(super) fn parse(text: &str) -> Result<Self, TwinFault> {
+        let head: Head = parse(text)?;
+        if head.api_version != API_VERSION || head.kind != REQUEST_KIND {
+            return Err(TwinFault::UnknownDocument(format!("{} {}", head.api_version, head.kind)));
+        }
+        let document: Document = parse(text)?;
+        let now: jiff::Timestamp = document
+            .now
+            .parse()
+            .map_err(|_| TwinFault::Malformed(format!("now: {:?} is not an RFC 3339 time", document.now)))?;
+        let mut pods = document.pods;
+        pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        Ok(Self {
+            now_ms: now.as_millisecond(),
+            flags: document.flags.into_flags(),
+            subject: subject(document.job, document.orphan_owner, &pods)?,
+            pods,
+            live_owner: document.live_owner.map(|owner| match owner {
+                LiveOwnerDocument::Alive => LiveOwner::Alive,
+                LiveOwnerDocument::Terminating => LiveOwner::Terminating,
+                LiveOwnerDocument::Gone => LiveOwner::Gone,
+            }),
+            memo: from_hex(&document.memo)
+                .ok_or_else(|| TwinFault::Malformed("memo: not hexadecimal".to_string()))?,
+        })
+    }
+}
+
+impl FlagsDocument {
+    fn into_flags(self) -> JobFlags {
+        let upstream = JobFlags::default();
+        JobFlags {
+            backoff_base_ms: self.backoff_base_ms.unwrap_or(upstream.backoff_base_ms),
+            backoff_max_ms: self.backoff_max_ms.unwrap_or(upstream.backoff_max_ms),
+            sync_batch_ms: self.sync_batch_ms.unwrap_or(upstream.sync_batch_ms),
+            max_uncounted_pods: self.max_uncounted_pods.unwrap_or(upstream.max_uncounted_pods),
+            max_pods_per_sync: self.max_pods_per_sync.unwrap_or(upstream.max_pods_per_sync),
+            managed_by: self.managed_by,
+        }
+    }
+}
+
+fn subject(
+    job: Option<Box<Job>>,
+    owner: Option<OrphanOwnerDocument>,
+    pods: &[Pod],
+) -> Result<Subject, TwinFault> {
+    match (job, owner, pods) {
+        (Some(job), None, _) => Ok(Subject::Job(job)),
+        (None, Some(owner), [pod]) => {
+            let owner = match owner {
+                OrphanOwnerDocument::Nobody => OrphanOwner::Nobody,
+                OrphanOwnerDocument::OtherKind => OrphanOwner::OtherKind,
+                OrphanOwnerDocument::Gone => OrphanOwner::Gone,
+                OrphanOwnerDocument::Finished => OrphanOwner::Finished,
+                OrphanOwnerDocument::Unfinished => OrphanOwner::Unfinished,
+                OrphanOwnerDocument::ManagedElsewhere => OrphanOwner::ManagedElsewhere,
+            };
+            Ok(Subject::Orphan(OrphanSnapshot { tracked: pod.is_tracked(), owner }))
+        }
+        _ => {
+            Err(TwinFault::Malformed("give a job with its pods, or an orphanOwner with one pod".to_string()))
+        }
+    }
+}
+
+fn parse<'text, T: Deserialize<'text>>(text: &'text str) -> Result<T, TwinFault> {
+    serde_json::from_str(text).map_err(|error| TwinFault::Malformed(error.to_string()))
+}
+
+/// The bytes that a hexadecimal text stands for.
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    let pairs = digits.chunks_exact(2);
+    pairs.map(|pair| pair.iter().try_fold(0_u8, |byte, digit| Some(byte.checked_mul(16)? | digit))).collect()
+}
