@@ -17,6 +17,14 @@ pub mod apply;
 
 pub mod controller;
 
+#[cfg(feature = "simulate")]
+pub mod simulate;
+
+#[cfg(feature = "shell")]
+pub mod metrics;
+#[cfg(feature = "shell")]
+pub mod shell;
+
 pub mod key;
 pub mod request;
 

@@ -1,0 +1,107 @@
+//! Fields that the API does not have: the API server drops them, and kubectl has it refuse them, so that a slip of
+//! the pen is not a silent default.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use windlass_host::simulate::manifest::{Document, object_title};
+
+/// What the API server says of a document that holds unknown fields or values of another shape; kinds that are not
+/// served are left to those who know them.
+pub(super) fn refusal(document: &Document) -> Option<String> {
+    let written: Value = serde_json::from_str(&document.text).ok()?;
+    let text = |field: &str| written.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let problem = match (version, kind) {
+        ("batch/v1", "Job") => problem::<Job>(&written),
+        ("v1", "Pod") => problem::<Pod>(&written),
+        ("v1", "Node") => problem::<Node>(&written),
+        ("v1", "Namespace") => problem::<Namespace>(&written),
+        _ => None,
+    }?;
+    let (place, title) = (&document.place, object_title(&document.text));
+    Some(format!(
+        "{place}: {title} is refused: {kind} in version \"v1\" cannot be handled as a {kind}: {problem}"
+    ))
+}
+
+fn problem<T: DeserializeOwned + Serialize>(written: &Value) -> Option<String> {
+    let typed: T = match serde_json::from_value(written.clone()) {
+        Ok(typed) => typed,
+        Err(error) => return Some(error.to_string()),
+    };
+    let known = serde_json::to_value(typed).ok()?;
+    let mut unknown = Vec::new();
+    collect(written, &known, &mut String::new(), &mut unknown);
+    (!unknown.is_empty()).then(|| format!("strict decoding error: {}", unknown.join(", ")))
+}
+
+/// Adds what is in `written` and was not kept in `known`, which was read from it.
+fn collect(written: &Value, known: &Value, path: &mut String, unknown: &mut Vec<String>) {
+    match (written, known) {
+        (Value::Object(written), Value::Object(known)) => {
+            for (name, value) in written {
+                let length = path.len();
+                if length > 0 {
+                    path.push('.');
+                }
+                path.push_str(name);
+                match known.get(name) {
+                    Some(kept) => collect(value, kept, path, unknown),
+                    None => unknown.push(format!("unknown field {path:?}")),
+                }
+                path.truncate(length);
+            }
+        }
+        (Value::Array(written), Value::Array(known)) => {
+            for (position, (value, kept)) in written.iter().zip(known).enumerate() {
+                let length = path.len();
+                path.push_str(&format!("[{position}]"));
+                collect(value, kept, path, unknown);
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_host::simulate::manifest::read_documents;
+
+    use super::*;
+
+    fn told(text: &str) -> Option<String> {
+        refusal(&read_documents("job.yaml", text).expect("a document")[0])
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_with_its_path() {
+        let text = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\nspec:\n  paralelism: 3\n  template:\n    spec:\n      \
+                    containers: [{name: a, image: x, imagePullpolicy: Never}]\n";
+        assert_eq!(
+            told(text).as_deref(),
+            Some(
+                "job.yaml:1: Job \"x\" is refused: Job in version \"v1\" cannot be handled as a Job: strict decoding \
+                 error: unknown field \"spec.paralelism\", unknown field \
+                 \"spec.template.spec.containers[0].imagePullpolicy\""
+            )
+        );
+    }
+
+    #[test]
+    fn values_of_another_shape_are_told_in_the_template_too() {
+        let text =
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, image: 5}]}\n";
+        assert!(told(text).is_some_and(|told| told.contains("invalid type")), "{:?}", told(text));
+    }
+
+    #[test]
+    fn whole_objects_of_a_server_and_other_kinds_pass() {
+        let job = include_str!("../../../../tests/golden/describe/rich-template/job.json");
+        assert_eq!(told(job), None);
+        assert_eq!(told("apiVersion: apps/v1\nkind: Deployment\nfoo: 1\n"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Values of flags and of the configuration file, in the words of Kubernetes components.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+/// A controller that can be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ControllerName {
+    /// Jobs of batch/v1.
+    Job,
+}
+
+/// What runs the core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum EngineName {
+    /// As WebAssembly, a fresh instance for each call.
+    #[default]
+    Wasm,
+    /// Compiled into this program.
+    Native,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A length of time in Go's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Length(pub(super) Duration);
+
+impl Length {
+    /// Whole milliseconds, saturating.
+    pub(super) fn ms(self) -> u32 {
+        u32::try_from(self.0.as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
+impl std::str::FromStr for Length {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse(text).map(Self).ok_or_else(|| {
+            "a length of time is a number and a unit (ms, s, m, h), such as 10s or 1m30s".to_owned()
+        })
+    }
+}
+
+impl TryFrom<String> for Length {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        let number: u64 = rest.get(..digits)?.parse().ok()?;
+        rest = rest.get(digits..)?;
+        let letters = rest.find(|letter: char| letter.is_ascii_digit()).unwrap_or(rest.len());
+        let unit_ms = match rest.get(..letters)? {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        rest = rest.get(letters..)?;
+        total = total.checked_add(Duration::from_millis(number.checked_mul(unit_ms)?))?;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_read_as_go_writes_them() {
+        let ms = |text: &str| text.parse::<Length>().ok().map(Length::ms);
+        assert_eq!(
+            [ms("10s"), ms("1m30s"), ms("500ms"), ms("0")],
+            [Some(10_000), Some(90_000), Some(500), Some(0)]
+        );
+        for wrong in ["", "10", "s", "1.5s", "-1s", "1d"] {
+            assert_eq!(ms(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The only module with sockets, threads and clocks: it runs the state machine on a real cluster.
+//!
+//! [`run`] checks that the cluster can be used, then lets one task own the state machine and move values:
+//! lists and watches, runs of the core, requests, and time. Every channel and every number in flight is bounded.
+
+mod call;
+mod client;
+mod clock;
+mod decode;
+mod driver;
+mod endpoint;
+mod fault;
+mod health;
+mod limiter;
+mod log;
+mod send;
+mod start;
+mod watcher;
+mod workers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::controller::{Config, Controller};
+use crate::engine::Engine;
+use crate::metrics::Metrics;
+
+pub use driver::DRAIN_LIMIT;
+pub use fault::{Permission, ShellFault};
+
+/// How long the API server may be out of reach at the start.
+pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Settings of the shell.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Kubeconfig to use; absent: KUBECONFIG, the file of kubectl, or the service account of a Pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// Where metrics and probes are served.
+    pub bind_address: SocketAddr,
+    /// Most requests a second, besides lists and watches; 0 for no limit.
+    pub requests_per_second: f64,
+    /// Requests that may be sent at once after a rest, where there is a limit.
+    pub burst: u32,
+    /// Threads that run the core.
+    pub workers: usize,
+    /// How long the API server may be out of reach at the start.
+    pub startup_timeout: Duration,
+    /// Settings of the state machine.
+    pub controller: Config,
+    /// How requests name this program.
+    pub user_agent: String,
+}
+
+/// Runs the controllers until `stop` becomes true and what was in flight has ended.
+///
+/// # Errors
+/// A [`ShellFault`] that says what mends it: a cluster that cannot be used at the start, an address that
+/// cannot be listened on, or writes in flight that did not end. Later outages are retried for ever.
+pub async fn run(
+    settings: Settings,
+    engine: Arc<dyn Engine>,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), ShellFault> {
+    let clock = clock::Clock::start();
+    let client = client::Client::connect(settings.kubeconfig.clone(), &settings.user_agent).await?;
+    let health = Arc::new(health::Health::new(clock));
+    let local = endpoint::serve(settings.bind_address, metrics.clone(), health.clone()).await?;
+    tracing::info!("serving /metrics, /livez and /readyz on http://{local}");
+    tokio::select! {
+        checked = start::check(&client, clock, settings.startup_timeout) => checked?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    }
+    tracing::info!("running against {}", client.url());
+    let limiter = limiter::Limiter::new(clock, settings.requests_per_second, settings.burst).map(Arc::new);
+    let tools = driver::Tools { client, limiter, metrics, health, clock, instance: instance() };
+    let controller = Controller::new(settings.controller);
+    driver::Driver::new(controller, &engine, settings.workers, tools)?.run(stop).await
+}
+
+/// Name of this process in Events: that of the Pod or machine.
+fn instance() -> Arc<str> {
+    let name = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let name = name.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("windlass").into()
+}

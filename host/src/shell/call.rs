@@ -1,0 +1,292 @@
+//! From an operation to the HTTP request that carries it out.
+
+use http::Method;
+use serde_json::{Value, json};
+use windlass_core::kube::{
+    ApiStatus, JOB_TRACKING_FINALIZER, Job, Kind, OwnerReference, PodManifest, ResourceVersion, Uid,
+};
+
+use crate::request::{EventManifest, ObjectRef, Operation};
+
+const JSON: &str = "application/json";
+const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
+/// Component that Events name, as upstream's do: `kubectl describe` shows it in its From column.
+const REPORTING_CONTROLLER: &str = "job-controller";
+/// Longest note of an Event, bytes (upstream: events validation).
+const MAX_NOTE_BYTES: usize = 1024;
+
+/// One HTTP request, ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    /// HTTP method.
+    pub(super) method: Method,
+    /// Path below the server's URL.
+    pub(super) path: String,
+    /// Type of the body, where there is one.
+    pub(super) content_type: Option<&'static str>,
+    /// Body.
+    pub(super) body: String,
+    /// Kind of the object in the answer, where it is of use.
+    pub(super) answer: Option<Kind>,
+}
+
+impl Call {
+    /// The request for `operation`; `instance` names this process in Events.
+    ///
+    /// # Errors
+    /// A refusal in the API server's form where the operation cannot be put in words: it would be refused.
+    pub(super) fn new(operation: &Operation, instance: &str) -> Result<Self, ApiStatus> {
+        let write = |method, path, content_type, body: Value, answer| Self {
+            method,
+            path,
+            content_type: Some(content_type),
+            body: body.to_string(),
+            answer: Some(answer),
+        };
+        let patch = |pod: &ObjectRef, body| {
+            write(Method::PATCH, object_path(Kind::Pod, pod), STRATEGIC_MERGE, body, Kind::Pod)
+        };
+        Ok(match operation {
+            Operation::CreatePod(manifest) => Self::create_pod(manifest)?,
+            Operation::UntrackPod { pod, resource_version } => patch(pod, untrack(pod, *resource_version)),
+            Operation::AdoptPod { pod, owner } => patch(pod, adopt(pod, owner)),
+            Operation::ReleasePod { pod, owner } => patch(pod, release(pod, owner)),
+            Operation::DeletePod(pod) => {
+                let body =
+                    json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": pod.uid}});
+                write(Method::DELETE, object_path(Kind::Pod, pod), JSON, body, Kind::Pod)
+            }
+            Operation::DeleteJob(job) => {
+                let body = json!({
+                    "kind": "DeleteOptions",
+                    "apiVersion": "v1",
+                    "preconditions": {"uid": job.uid},
+                    "propagationPolicy": "Background",
+                });
+                write(Method::DELETE, object_path(Kind::Job, job), JSON, body, Kind::Job)
+            }
+            Operation::WriteJobStatus(job) => {
+                let path = format!("{}/status", path(Kind::Job, &job.metadata.namespace, &job.metadata.name));
+                write(Method::PUT, path, JSON, status(job), Kind::Job)
+            }
+            Operation::Get { kind, namespace, name } => Self {
+                method: Method::GET,
+                path: path(*kind, namespace, name),
+                content_type: None,
+                body: String::new(),
+                answer: Some(*kind),
+            },
+            Operation::CreateEvent(event) => Self {
+                method: Method::POST,
+                path: format!("/apis/events.k8s.io/v1/namespaces/{}/events", event.namespace),
+                content_type: Some(JSON),
+                body: event_body(event, instance).to_string(),
+                answer: None,
+            },
+        })
+    }
+
+    fn create_pod(manifest: &PodManifest) -> Result<Self, ApiStatus> {
+        let body = manifest.to_json().map_err(|fault| ApiStatus::new(422, "Invalid", fault.to_string()))?;
+        Ok(Self {
+            method: Method::POST,
+            path: format!("/api/v1/namespaces/{}/pods", manifest.metadata.namespace),
+            content_type: Some(JSON),
+            body,
+            answer: Some(Kind::Pod),
+        })
+    }
+}
+
+/// Path of the collection of `kind` in all namespaces.
+pub(super) fn collection_path(kind: Kind) -> String {
+    format!("{}/{}", group_path(kind), kind.resource())
+}
+
+fn group_path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Job => "/apis/batch/v1",
+        Kind::Pod | Kind::Node => "/api/v1",
+    }
+}
+
+fn path(kind: Kind, namespace: &str, name: &str) -> String {
+    let (group, resource) = (group_path(kind), kind.resource());
+    match kind {
+        Kind::Job | Kind::Pod => format!("{group}/namespaces/{namespace}/{resource}/{name}"),
+        Kind::Node => format!("{group}/{resource}/{name}"),
+    }
+}
+
+fn object_path(kind: Kind, object: &ObjectRef) -> String {
+    path(kind, &object.namespace, &object.name)
+}
+
+fn untrack(pod: &ObjectRef, version: Option<ResourceVersion>) -> Value {
+    let mut metadata = json!({
+        "uid": pod.uid,
+        "$deleteFromPrimitiveList/finalizers": [JOB_TRACKING_FINALIZER],
+    });
+    if let Some(version) = version {
+        metadata["resourceVersion"] = version.to_string().into();
+    }
+    json!({ "metadata": metadata })
+}
+
+fn adopt(pod: &ObjectRef, owner: &OwnerReference) -> Value {
+    json!({"metadata": {"uid": pod.uid, "ownerReferences": [owner], "finalizers": [JOB_TRACKING_FINALIZER]}})
+}
+
+fn release(pod: &ObjectRef, owner: &Uid) -> Value {
+    json!({"metadata": {
+        "uid": pod.uid,
+        "ownerReferences": [{"$patch": "delete", "uid": owner}],
+        "$deleteFromPrimitiveList/finalizers": [JOB_TRACKING_FINALIZER],
+    }})
+}
+
+/// A Job without its spec: the status subresource keeps the stored one whatever is sent, but takes metadata
+/// as it comes, so all of it is sent back.
+fn status(job: &Job) -> Value {
+    json!({
+        "apiVersion": Kind::Job.api_version(),
+        "kind": Kind::Job.name(),
+        "metadata": job.metadata,
+        "status": job.status,
+    })
+}
+
+fn event_body(event: &EventManifest, instance: &str) -> Value {
+    let mut end = event.message.len().min(MAX_NOTE_BYTES);
+    while !event.message.is_char_boundary(end) {
+        end -= 1;
+    }
+    json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": event.name, "namespace": event.namespace},
+        "eventTime": micro_time(event.unix_ms),
+        "reportingController": REPORTING_CONTROLLER,
+        "reportingInstance": instance,
+        // The API demands one; upstream's Events, of the older form, have none.
+        "action": event.reason,
+        "reason": event.reason,
+        "note": &event.message[..end],
+        "type": if event.warning { "Warning" } else { "Normal" },
+        "regarding": {
+            "apiVersion": event.kind.api_version(),
+            "kind": event.kind.name(),
+            "namespace": event.regarding.namespace,
+            "name": event.regarding.name,
+            "uid": event.regarding.uid,
+            "resourceVersion": event.resource_version.to_string(),
+        },
+    })
+}
+
+/// A metav1.MicroTime: RFC 3339 with six digits of the second.
+fn micro_time(unix_ms: i64) -> String {
+    let seconds = windlass_core::kube::Time::from_unix_ms(unix_ms).to_string();
+    let fraction = unix_ms.rem_euclid(1000);
+    format!("{}.{fraction:03}000Z", seconds.trim_end_matches('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use windlass_core::kube::{JobStatus, ObjectMeta};
+
+    use super::*;
+
+    fn pod() -> ObjectRef {
+        ObjectRef { namespace: "a".into(), name: "p-1".into(), uid: "u-1".into() }
+    }
+
+    fn body(operation: &Operation) -> Value {
+        let call = Call::new(operation, "host").expect("a request");
+        serde_json::from_str(&call.body).expect("JSON")
+    }
+
+    #[test]
+    fn every_delete_and_patch_carries_the_uid() {
+        let owner = OwnerReference { uid: "j-1".into(), ..OwnerReference::default() };
+        for operation in [
+            Operation::UntrackPod { pod: pod(), resource_version: None },
+            Operation::AdoptPod { pod: pod(), owner },
+            Operation::ReleasePod { pod: pod(), owner: "j-1".into() },
+        ] {
+            assert_eq!(body(&operation)["metadata"]["uid"], "u-1", "{operation:?}");
+        }
+        for operation in [Operation::DeletePod(pod()), Operation::DeleteJob(pod())] {
+            assert_eq!(body(&operation)["preconditions"]["uid"], "u-1", "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn a_finalizer_goes_by_a_strategic_merge_patch() {
+        let operation = Operation::UntrackPod { pod: pod(), resource_version: Some(ResourceVersion(7)) };
+        let call = Call::new(&operation, "host").expect("a request");
+        assert_eq!(
+            (call.method, &*call.path, call.content_type),
+            (Method::PATCH, "/api/v1/namespaces/a/pods/p-1", Some("application/strategic-merge-patch+json"))
+        );
+        let expected = json!({"metadata": {
+            "uid": "u-1",
+            "resourceVersion": "7",
+            "$deleteFromPrimitiveList/finalizers": ["batch.kubernetes.io/job-tracking"],
+        }});
+        assert_eq!(serde_json::from_str::<Value>(&call.body).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn a_status_write_leaves_out_the_spec_and_carries_the_version() {
+        let metadata = ObjectMeta {
+            name: "j".into(),
+            namespace: "a".into(),
+            resource_version: ResourceVersion(9),
+            ..ObjectMeta::default()
+        };
+        let job = Job { metadata, status: JobStatus { active: 2, ..JobStatus::default() }, ..Job::default() };
+        let operation = Operation::WriteJobStatus(Arc::new(job));
+        let call = Call::new(&operation, "host").expect("a request");
+        assert_eq!(call.path, "/apis/batch/v1/namespaces/a/jobs/j/status");
+        let body = body(&operation);
+        assert_eq!(
+            (&body["metadata"]["resourceVersion"], &body["status"]["active"]),
+            (&json!("9"), &json!(2))
+        );
+        assert!(body.get("spec").is_none());
+    }
+
+    #[test]
+    fn an_event_is_cut_between_characters_and_dated_to_the_millisecond() {
+        let event = EventManifest {
+            name: "j.1".into(),
+            namespace: "a".into(),
+            kind: Kind::Job,
+            regarding: pod(),
+            resource_version: ResourceVersion(3),
+            warning: true,
+            reason: "FailedCreate".into(),
+            message: "é".repeat(1000).into(),
+            unix_ms: 1_700_000_000_042,
+        };
+        let body = body(&Operation::CreateEvent(Arc::new(event)));
+        assert_eq!(body["eventTime"], "2023-11-14T22:13:20.042000Z");
+        assert_eq!(body["note"].as_str().map(str::len), Some(1024));
+        assert_eq!(
+            (&body["type"], &body["reportingController"]),
+            (&json!("Warning"), &json!("job-controller"))
+        );
+    }
+
+    #[test]
+    fn a_template_without_a_pods_spec_is_refused_before_it_is_sent() {
+        let spec = serde_json::value::to_raw_value("no object").expect("JSON");
+        let manifest =
+            PodManifest { metadata: ObjectMeta::default(), spec: spec.into(), hostname: Some("h".into()) };
+        let refusal = Call::new(&Operation::CreatePod(Arc::new(manifest)), "host").expect_err("a refusal");
+        assert_eq!((refusal.code, &*refusal.reason), (422, "Invalid"));
+    }
+}
