@@ -1,1 +1,6 @@
 //! Text cases, the simulator, and the tests on a real control plane.
+
+pub mod arbitrary;
+pub mod cases;
+pub mod program;
+pub mod simulation;

@@ -1,0 +1,211 @@
+//! Predicates that must hold whatever goes wrong, judged from the history of commits, from the requests that
+//! were sent, and from what each process could see: never from the machine's own memory.
+//!
+//! Their names are those of the project's list of invariants: C for every controller, J for Jobs, V for
+//! what must happen in the end. One file a group.
+
+mod counting;
+mod creation;
+mod ending;
+mod ledger;
+mod observer;
+mod ownership;
+mod preconditions;
+mod rest;
+mod sight;
+
+use windlass_core::kube::{Kind, Object, ResourceVersion};
+use windlass_core::plan::Plan;
+use windlass_host::controller::{Run, RunId};
+use windlass_host::request::{Operation, Outcome, Request, RequestId};
+use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
+use windlass_sandbox::{Commit, Resource, Store, Verb};
+
+use super::cluster::Cluster;
+use ledger::Ledger;
+use observer::Observer;
+
+/// A predicate that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Name of the predicate.
+    pub predicate: &'static str,
+    /// What was seen.
+    pub message: String,
+    /// When, milliseconds since the start.
+    pub at_ms: u64,
+    /// The newest revision then.
+    pub revision: ResourceVersion,
+}
+
+/// The request of ours that led to a commit.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Position of the process.
+    pub process: usize,
+    /// Its incarnation when it sent the request.
+    pub incarnation: u32,
+    /// The request.
+    pub id: RequestId,
+    /// What it asked for.
+    pub operation: Operation,
+}
+
+/// All checkers of a run.
+pub struct Checkers {
+    ledger: Ledger,
+    observers: Vec<Observer>,
+    preconditions: preconditions::Preconditions,
+    is_quiet: bool,
+    pods_created: u64,
+}
+
+impl Violation {
+    /// A violation of `predicate`; when it was is filled in by whoever runs the checkers.
+    #[must_use]
+    pub fn new(predicate: &'static str, message: String) -> Self {
+        Self { predicate, message, at_ms: 0, revision: ResourceVersion(0) }
+    }
+}
+
+impl Checkers {
+    /// Checkers of a run with so many processes.
+    #[must_use]
+    pub fn new(processes: usize) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            observers: (0..processes).map(|_| Observer::default()).collect(),
+            preconditions: preconditions::Preconditions::default(),
+            is_quiet: false,
+            pods_created: 0,
+        }
+    }
+
+    /// A process starts with an empty memory.
+    pub fn started(&mut self, process: usize) {
+        self.observers[process] = Observer::default();
+    }
+
+    /// A process may act from now on.
+    pub fn leads(&mut self, process: usize) {
+        self.observers[process] = Observer { is_leading: true, ..Observer::default() };
+    }
+
+    /// A process may not act any more.
+    pub fn follows(&mut self, process: usize) {
+        self.observers[process] = Observer::default();
+    }
+
+    /// A process was told to list or watch.
+    pub fn watch_command(&mut self, process: usize, command: WatchCommand) {
+        self.observers[process].view.command(command);
+    }
+
+    /// A process hears from a list or watch.
+    pub fn hears(&mut self, process: usize, kind: Kind, stream: StreamId, body: &WatchBody) {
+        self.observers[process].view.hears(kind, stream, body);
+    }
+
+    /// A process takes up a key; `plan` is what the core makes of it.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn runs(&mut self, process: usize, run: &Run, plan: Option<&Plan>) -> Result<(), Violation> {
+        let observer = &mut self.observers[process];
+        sight::runs(observer, run)?;
+        creation::runs(observer, run, plan);
+        Ok(())
+    }
+
+    /// A process has a plan.
+    pub fn run_ended(&mut self, process: usize, run: RunId) {
+        self.observers[process].running.remove(&run);
+    }
+
+    /// A process sends a request.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn sends(&mut self, process: usize, request: &Request, now_ms: u64) -> Result<(), Violation> {
+        let observer = &mut self.observers[process];
+        sight::sends(observer, request, &self.ledger, now_ms)?;
+        creation::sends(observer, request)
+    }
+
+    /// A process hears how a request ended.
+    pub fn answered(&mut self, process: usize, request: &Request, outcome: &Outcome, now_ms: u64) {
+        self.observers[process].answered(request, outcome, now_ms);
+    }
+
+    /// Something was committed.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn commit(&mut self, commit: &Commit, cause: Option<&Cause>) -> Result<(), Violation> {
+        let mut result = Ok(());
+        if commit.actor.0.starts_with("windlass") {
+            result = self.own_commit(commit, cause);
+        }
+        self.ledger.add(commit);
+        result
+    }
+
+    /// Nothing more is to happen.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn at_rest(&self, store: &Store, cluster: &Cluster) -> Result<(), Violation> {
+        rest::check(store, cluster, &self.ledger)
+    }
+
+    /// Whether any further write of ours is one too many.
+    pub fn expect_quiet(&mut self, is_quiet: bool) {
+        self.is_quiet = is_quiet;
+    }
+
+    /// Pods that we created.
+    #[must_use]
+    pub fn pods_created(&self) -> u64 {
+        self.pods_created
+    }
+
+    fn own_commit(&mut self, commit: &Commit, cause: Option<&Cause>) -> Result<(), Violation> {
+        if self.is_quiet {
+            let object = commit.after.as_ref().or(commit.before.as_ref()).map(super::history::sketch);
+            return Err(Violation::new(
+                "C9",
+                format!("at rest, and yet a write: {:?} of {object:?}", commit.verb),
+            ));
+        }
+        if commit.verb == Verb::Create && commit.resource == Resource::Pod {
+            self.pods_created += 1;
+        }
+        ownership::check(commit, &self.ledger)?;
+        self.preconditions.check(commit, cause, &self.ledger)?;
+        if let (Some(Object::Job(before)), Some(Object::Job(after))) = (&commit.before, &commit.after) {
+            ending::check(before, after, &self.ledger)?;
+            counting::check_status(before, after, &mut self.ledger)?;
+        }
+        if let (Some(Object::Job(before)), Verb::Delete) = (&commit.before, commit.verb) {
+            ending::check_deletion(before, commit.time_ms, &self.ledger)?;
+        }
+        if let Some(Object::Pod(before)) = &commit.before {
+            let after = match &commit.after {
+                Some(Object::Pod(after)) => Some(after),
+                _ => None,
+            };
+            counting::check_pod(before, after, &self.ledger)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} does not hold at {} ms, revision {}: {}",
+            self.predicate, self.at_ms, self.revision, self.message
+        )
+    }
+}

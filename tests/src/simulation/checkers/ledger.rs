@@ -1,0 +1,122 @@
+//! What the history says so far of every Job and Pod that ever was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use windlass_core::kube::{Job, Object, Pod, Str, Uid};
+use windlass_sandbox::Commit;
+
+use crate::simulation::view::Sight;
+
+/// Every Job and Pod that ever was.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    jobs: BTreeMap<Uid, JobRecord>,
+    pods: BTreeMap<Uid, PodRecord>,
+    pods_of: BTreeMap<Uid, BTreeSet<Uid>>,
+}
+
+/// A Job.
+#[derive(Debug)]
+pub(super) struct JobRecord {
+    /// Its last state.
+    pub(super) job: Arc<Job>,
+    /// Whether it is there.
+    pub(super) exists: bool,
+    /// The largest parallelism it ever had.
+    pub(super) widest: i32,
+}
+
+/// A Pod.
+#[derive(Debug)]
+pub(super) struct PodRecord {
+    /// Its last state.
+    pub(super) pod: Arc<Pod>,
+    /// Whether it is there.
+    pub(super) exists: bool,
+    /// Whether a status of its Job ever listed it as uncounted, and as what.
+    pub(super) recorded: Option<Recorded>,
+}
+
+/// As what a Pod was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// As a success.
+    Succeeded,
+    /// As a failure.
+    Failed,
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, commit: &Commit) {
+        let exists = commit.after.is_some();
+        match commit.after.as_ref().or(commit.before.as_ref()) {
+            Some(Object::Job(job)) => {
+                let widest = job.spec.parallelism.unwrap_or(1);
+                let record = self
+                    .jobs
+                    .entry(job.metadata.uid.clone())
+                    .or_insert_with(|| JobRecord { job: job.clone(), exists, widest });
+                record.job = job.clone();
+                record.exists = exists;
+                record.widest = record.widest.max(widest);
+            }
+            Some(Object::Pod(pod)) => {
+                let uid = &pod.metadata.uid;
+                if let Some(owner) = pod.metadata.controller() {
+                    let pods = self.pods_of.entry(owner.uid.clone()).or_default();
+                    if !pods.contains(uid) {
+                        pods.insert(uid.clone());
+                    }
+                }
+                match self.pods.get_mut(uid) {
+                    Some(record) => {
+                        record.pod = pod.clone();
+                        record.exists = exists;
+                    }
+                    None => {
+                        let record = PodRecord { pod: pod.clone(), exists, recorded: None };
+                        self.pods.insert(uid.clone(), record);
+                    }
+                }
+            }
+            Some(Object::Node(_)) | None => {}
+        }
+    }
+
+    pub(super) fn job(&self, uid: &str) -> Option<&JobRecord> {
+        self.jobs.get(uid)
+    }
+
+    pub(super) fn pod(&self, uid: &str) -> Option<&PodRecord> {
+        self.pods.get(uid)
+    }
+
+    pub(super) fn pod_mut(&mut self, uid: &str) -> Option<&mut PodRecord> {
+        self.pods.get_mut(uid)
+    }
+
+    /// Every Pod that ever had the Job of that uid as its controller.
+    pub(super) fn pods_of(&self, uid: &Uid) -> impl Iterator<Item = &PodRecord> {
+        self.pods_of.get(uid).into_iter().flatten().filter_map(|pod| self.pods.get(pod))
+    }
+
+    /// Name of the Job that a Pod's controller is, if it is one.
+    pub(super) fn job_name_of_pod(&self, uid: &str) -> Option<&Str> {
+        let owner = self.pods.get(uid)?.pod.metadata.controller()?;
+        Some(&self.jobs.get(&owner.uid)?.job.metadata.name)
+    }
+}
+
+impl JobRecord {
+    /// Whether the Job needs no counting any more: gone, about to go, or ended.
+    pub(super) fn is_past_counting(&self) -> bool {
+        !self.exists || self.job.metadata.is_terminating() || self.job.is_finished()
+    }
+}
+
+impl PodRecord {
+    pub(super) fn sight(&self) -> Sight {
+        Sight::of(&self.pod)
+    }
+}

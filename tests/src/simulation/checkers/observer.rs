@@ -1,0 +1,149 @@
+//! What one process does and could see, from outside.
+
+use std::collections::BTreeMap;
+
+use windlass_core::kube::{Kind, Object, ObjectMeta, Str};
+use windlass_host::controller::RunId;
+use windlass_host::key::Key;
+use windlass_host::request::{Flow, Operation, Outcome, Request, RequestId};
+
+use super::creation::Seen;
+use crate::simulation::view::View;
+
+/// Rest of a flow after a 429 that names none, milliseconds.
+const DEFAULT_PAUSE_MS: u64 = 1_000;
+
+/// What one process does and could see.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    pub(super) is_leading: bool,
+    pub(super) view: View,
+    /// Keys whose plan is awaited.
+    pub(super) running: BTreeMap<RunId, Key>,
+    /// Writes in flight, and the Job that they are for.
+    pub(super) in_flight: BTreeMap<RequestId, Option<Str>>,
+    /// Writes whose outcome the process does not know, by object, and the Job that they are for.
+    pub(super) unsettled: BTreeMap<(Kind, Str), Option<Str>>,
+    /// The last write to each object that was not carried out for sure.
+    pub(super) asked: BTreeMap<(Kind, Str), Operation>,
+    /// What the last reconcile of a Job that creates Pods saw.
+    pub(super) seen: BTreeMap<Str, Seen>,
+    /// Flows that the server asked to rest, and until when.
+    pub(super) paused: BTreeMap<Flow, u64>,
+}
+
+impl Observer {
+    /// Takes in how a request of the process ended, as far as the process is told.
+    pub(super) fn answered(&mut self, request: &Request, outcome: &Outcome, now_ms: u64) {
+        let job = self.in_flight.remove(&request.id).flatten();
+        if let Outcome::Rejected(status) = outcome
+            && status.code == 429
+        {
+            let until_ms = now_ms + status.retry_after_ms.unwrap_or(DEFAULT_PAUSE_MS);
+            let paused = self.paused.entry(request.flow).or_default();
+            *paused = (*paused).max(until_ms);
+        }
+        match request.flow {
+            Flow::Read => self.read(&request.operation, outcome),
+            Flow::Write => self.wrote(&request.operation, job, outcome),
+            Flow::Event => {}
+        }
+    }
+
+    fn read(&mut self, operation: &Operation, outcome: &Outcome) {
+        let Operation::Get { kind, name, .. } = operation else { return };
+        let target = (*kind, name.clone());
+        match outcome {
+            Outcome::Done(Some(object)) => self.view.acknowledge(object),
+            Outcome::Rejected(status) if status.is_not_found() => {
+                // The read settles a write that would have removed the object, or found it gone.
+                if let Some(operation) = self.asked.get(&target) {
+                    let uid = match operation {
+                        Operation::UntrackPod { pod, .. }
+                        | Operation::ReleasePod { pod, .. }
+                        | Operation::DeletePod(pod) => Some(pod.uid.clone()),
+                        Operation::DeleteJob(job) => Some(job.uid.clone()),
+                        Operation::WriteJobStatus(job) => Some(job.metadata.uid.clone()),
+                        _ => None,
+                    };
+                    if let Some(uid) = uid {
+                        self.view.learn_removed(*kind, name, &uid);
+                    }
+                }
+            }
+            _ => return,
+        }
+        self.unsettled.remove(&target);
+        self.asked.remove(&target);
+    }
+
+    fn wrote(&mut self, operation: &Operation, job: Option<Str>, outcome: &Outcome) {
+        let Some(target) = target(operation) else { return };
+        match outcome {
+            Outcome::Done(object) => self.done(operation, object.as_ref()),
+            Outcome::Rejected(status) if status.is_not_found() && removes(operation).is_some() => {
+                if let Some(uid) = removes(operation) {
+                    self.view.learn_removed(target.0, &target.1, &uid);
+                }
+            }
+            Outcome::Unknown => {
+                self.asked.insert(target.clone(), operation.clone());
+                self.unsettled.insert(target, job);
+            }
+            Outcome::Rejected(status) => {
+                self.asked.insert(target.clone(), operation.clone());
+                if status.code >= 500 {
+                    self.unsettled.insert(target, job);
+                }
+            }
+            Outcome::NotSent => {}
+        }
+    }
+
+    fn done(&mut self, operation: &Operation, object: Option<&Object>) {
+        let Some(object) = object else {
+            if let (Some(uid), Some(target)) = (removes(operation), target(operation)) {
+                self.view.learn_removed(target.0, &target.1, &uid);
+            }
+            return;
+        };
+        let metadata = object.metadata();
+        if is_gone(metadata) {
+            self.view.learn_removed(object.kind(), &metadata.name, &metadata.uid);
+        } else {
+            self.view.acknowledge(object);
+        }
+    }
+}
+
+/// Whether an answer shows an object that nothing keeps any more: the server has removed it.
+fn is_gone(metadata: &ObjectMeta) -> bool {
+    metadata.is_terminating()
+        && metadata.finalizers.is_empty()
+        && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+}
+
+/// The object that a write is about.
+pub(super) fn target(operation: &Operation) -> Option<(Kind, Str)> {
+    Some(match operation {
+        Operation::CreatePod(manifest) => (Kind::Pod, manifest.metadata.name.clone()),
+        Operation::UntrackPod { pod, .. }
+        | Operation::AdoptPod { pod, .. }
+        | Operation::ReleasePod { pod, .. }
+        | Operation::DeletePod(pod) => (Kind::Pod, pod.name.clone()),
+        Operation::WriteJobStatus(job) => (Kind::Job, job.metadata.name.clone()),
+        Operation::DeleteJob(job) => (Kind::Job, job.name.clone()),
+        Operation::Get { .. } | Operation::CreateEvent(_) => return None,
+    })
+}
+
+/// The uid that is gone if the server does not know the object of this write.
+fn removes(operation: &Operation) -> Option<Str> {
+    match operation {
+        Operation::UntrackPod { pod, .. }
+        | Operation::ReleasePod { pod, .. }
+        | Operation::DeletePod(pod) => Some(pod.uid.clone()),
+        Operation::DeleteJob(job) => Some(job.uid.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,61 @@
+//! Only what is ours is touched, and only in the ways that are declared: C1 and C13.
+
+use std::sync::Arc;
+
+use windlass_core::kube::{Kind, Object, Pod};
+use windlass_sandbox::{Commit, Resource, Verb};
+
+use super::Violation;
+use super::ledger::Ledger;
+
+/// A commit of ours.
+pub(super) fn check(commit: &Commit, ledger: &Ledger) -> Result<(), Violation> {
+    match (commit.resource, commit.verb) {
+        (Resource::Event, Verb::Create) => Ok(()),
+        (Resource::Job, Verb::UpdateStatus | Verb::Delete) => Ok(()),
+        (Resource::Pod, Verb::Create | Verb::Patch | Verb::Delete) => {
+            let pod = |object: &Option<Object>| match object {
+                Some(Object::Pod(pod)) => Some(pod.clone()),
+                _ => None,
+            };
+            check_pod(pod(&commit.before), pod(&commit.after), commit.verb, ledger)
+        }
+        (resource, verb) => {
+            Err(Violation::new("C13", format!("{verb:?} of {resource:?} is none of our verbs")))
+        }
+    }
+}
+
+fn check_pod(
+    before: Option<Arc<Pod>>,
+    after: Option<Arc<Pod>>,
+    verb: Verb,
+    ledger: &Ledger,
+) -> Result<(), Violation> {
+    let owner = |pod: &Option<Arc<Pod>>| {
+        pod.as_ref().and_then(|pod| pod.metadata.controller()).cloned()
+    };
+    let (old, new) = (owner(&before), owner(&after));
+    let name = before.as_ref().or(after.as_ref()).map(|pod| pod.metadata.name.clone()).unwrap_or_default();
+    let is_job = |uid: &str| ledger.job(uid).is_some();
+    let wrong = |why: &str| Err(Violation::new("C1", format!("{name}: {why}")));
+    match (verb, old, new) {
+        (Verb::Create, _, Some(owner)) if is_job(&owner.uid) => Ok(()),
+        (Verb::Create, ..) => wrong("was created for an owner that never was"),
+        (Verb::Delete, Some(owner), _) if is_job(&owner.uid) => Ok(()),
+        (Verb::Delete, ..) => wrong("was deleted though it is not ours"),
+        (_, Some(owner), _) if &*owner.kind != Kind::Job.name() => wrong("belongs to another kind"),
+        (_, None, Some(owner)) => {
+            let selects = ledger.job(&owner.uid).is_some_and(|record| {
+                record.job.spec.selector.as_ref().is_some_and(|selector| {
+                    after.as_ref().is_some_and(|pod| selector.matches(&pod.metadata.labels))
+                })
+            });
+            if selects { Ok(()) } else { wrong("was adopted though the selector does not match") }
+        }
+        (_, Some(owner), _) if is_job(&owner.uid) => Ok(()),
+        // The finalizer of a Pod that nobody owns any more is ours to remove.
+        (_, None, None) => Ok(()),
+        _ => wrong("was changed though it is not ours"),
+    }
+}

@@ -1,0 +1,144 @@
+//! Every write hits what it was meant for, as it was meant, and once: C2 and C7.
+
+use std::collections::BTreeSet;
+
+use windlass_core::kube::{JOB_TRACKING_FINALIZER, Object, ObjectMeta, ResourceVersion};
+use windlass_host::request::{ObjectRef, Operation, RequestId};
+use windlass_sandbox::{Commit, Verb};
+
+use super::ledger::Ledger;
+use super::{Cause, Violation};
+
+/// Which creates have been committed.
+#[derive(Debug, Default)]
+pub(super) struct Preconditions {
+    created: BTreeSet<(usize, u32, RequestId)>,
+}
+
+impl Preconditions {
+    /// A commit of ours, and the request that led to it.
+    pub(super) fn check(
+        &mut self,
+        commit: &Commit,
+        cause: Option<&Cause>,
+        ledger: &Ledger,
+    ) -> Result<(), Violation> {
+        let Some(cause) = cause else {
+            return Err(Violation::new("C2", "a write of ours without a request".to_owned()));
+        };
+        let wrong = |why: String| {
+            let what = cause.operation.describe();
+            Err(Violation::new("C2", format!("{what}, request {}: {why}", cause.id.0)))
+        };
+        let before = commit.before.as_ref().map(Object::metadata);
+        match (&cause.operation, before) {
+            (Operation::CreateEvent(_), _) => Ok(()),
+            (Operation::CreatePod(manifest), None) => {
+                let name = commit.after.as_ref().map(|after| &after.metadata().name);
+                let is_first = self.created.insert((cause.process, cause.incarnation, cause.id));
+                if name != Some(&manifest.metadata.name) || !is_first {
+                    return Err(Violation::new(
+                        "C7",
+                        format!("{} was asked for, and {name:?} was made, first: {is_first}", manifest.metadata.name),
+                    ));
+                }
+                Ok(())
+            }
+            (Operation::WriteJobStatus(job), Some(before)) => {
+                let expected = (&job.metadata.uid, job.metadata.resource_version);
+                if (&before.uid, before.resource_version) != expected {
+                    return wrong(format!("{} was written over as if it were {}", before.resource_version, expected.1));
+                }
+                stays_within(commit, &[])
+            }
+            (Operation::UntrackPod { pod, resource_version }, Some(before)) => {
+                is_meant(pod, before, *resource_version).or_else(wrong)?;
+                stays_within(commit, &[Field::Finalizers])?;
+                needs_version(commit, resource_version.is_some(), ledger)
+            }
+            (Operation::AdoptPod { pod, .. } | Operation::ReleasePod { pod, .. }, Some(before)) => {
+                is_meant(pod, before, None).or_else(wrong)?;
+                stays_within(commit, &[Field::Finalizers, Field::Owners])
+            }
+            (Operation::DeletePod(target) | Operation::DeleteJob(target), Some(before)) => {
+                is_meant(target, before, None).or_else(wrong)?;
+                stays_within(commit, &[Field::Deletion])
+            }
+            (operation, _) => wrong(format!("{operation:?} cannot lead to {:?}", commit.verb)),
+        }
+    }
+}
+
+/// A group of metadata fields that a write may change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Finalizers,
+    Owners,
+    Deletion,
+}
+
+fn is_meant(
+    target: &ObjectRef,
+    before: &ObjectMeta,
+    version: Option<ResourceVersion>,
+) -> Result<(), String> {
+    if target.uid != before.uid {
+        return Err(format!("{} was meant with uid {} and hit {}", target.name, target.uid, before.uid));
+    }
+    if version.is_some_and(|version| version != before.resource_version) {
+        return Err(format!("{} was meant at {version:?} and hit at {}", target.name, before.resource_version));
+    }
+    Ok(())
+}
+
+/// A Pod that has not ended and is not recorded must be as it was seen when it loses the finalizer.
+fn needs_version(commit: &Commit, has_version: bool, ledger: &Ledger) -> Result<(), Violation> {
+    let Some(Object::Pod(pod)) = &commit.before else { return Ok(()) };
+    if has_version || pod.is_terminal() {
+        return Ok(());
+    }
+    let is_recorded = ledger.pod(&pod.metadata.uid).is_some_and(|record| record.recorded.is_some());
+    let job = pod.metadata.controller().and_then(|owner| ledger.job(&owner.uid));
+    let is_past = job.is_none_or(|record| !record.exists || record.job.is_finished());
+    if is_recorded || is_past {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "C2",
+        format!("{} lost its finalizer unrecorded and without its resourceVersion", pod.metadata.name),
+    ))
+}
+
+/// What a write changes besides status stays within `allowed`.
+fn stays_within(commit: &Commit, allowed: &[Field]) -> Result<(), Violation> {
+    let (Some(before), Some(after)) = (&commit.before, &commit.after) else { return Ok(()) };
+    let (old, new) = (before.metadata(), after.metadata());
+    let may = |field: Field| allowed.contains(&field);
+    let other_finalizers = |metadata: &ObjectMeta| {
+        metadata.finalizers.iter().filter(|name| &***name != JOB_TRACKING_FINALIZER).cloned().collect::<Vec<_>>()
+    };
+    let is_same_spec = match (before, after) {
+        (Object::Job(before), Object::Job(after)) => {
+            std::sync::Arc::ptr_eq(&before.spec, &after.spec) || before.spec == after.spec
+        }
+        (Object::Pod(before), Object::Pod(after)) => {
+            commit.verb != Verb::UpdateStatus && before.spec == after.spec && before.status == after.status
+        }
+        _ => false,
+    };
+    let finalizers = old.finalizers == new.finalizers
+        || may(Field::Finalizers) && other_finalizers(old) == other_finalizers(new)
+        || may(Field::Deletion) && matches!(before, Object::Job(_));
+    let is_within = old.uid == new.uid
+        && old.labels == new.labels
+        && old.annotations == new.annotations
+        && (may(Field::Owners) || old.owner_references == new.owner_references)
+        && finalizers
+        && (may(Field::Deletion)
+            || old.deletion_timestamp == new.deletion_timestamp && old.generation == new.generation)
+        && is_same_spec;
+    if is_within {
+        return Ok(());
+    }
+    Err(Violation::new("C2", format!("{} was changed beyond what was asked for", old.name)))
+}

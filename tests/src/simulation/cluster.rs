@@ -1,0 +1,385 @@
+//! The rest of the cluster: kubelets, the garbage collector, and people.
+//!
+//! The sandbox has its own scheduler and kubelets; here every moment of theirs has to come from the seed, so
+//! that they act on the store alone, through the same verbs as everybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use windlass_core::kube::{
+    COMPLETION_INDEX_ANNOTATION, CONTROLLER_UID_LABEL, ConditionStatus, ContainerState,
+    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, Kind, Object, Pod, PodCondition,
+    PodPhase, PodStatus, Str, Time, Uid,
+};
+use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
+
+use super::random::{Random, mix};
+use super::workload::{Deed, Lot, NAMESPACE, Workload, manifest};
+
+const ORPHAN_FINALIZER: &str = "orphan";
+const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
+/// Longest time until the garbage collector looks at what lost its owner, milliseconds.
+const COLLECT_WITHIN_MS: u64 = 2_000;
+
+/// Something that the cluster does by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A Pod's containers start.
+    Start(Uid),
+    /// A Pod passes its readiness probe.
+    Ready(Uid),
+    /// A Pod's containers end by themselves.
+    End(Uid),
+    /// A Pod's containers are stopped, because the Pod is to go.
+    Stop(Uid),
+    /// The garbage collector looks at the dependents of an owner that is gone or to go.
+    Collect(Uid),
+    /// The workload's Job at this position is created.
+    CreateJob(usize),
+    /// The workload's deed at this position is done.
+    Deed(usize),
+}
+
+/// Kubelets, the garbage collector, and people.
+#[derive(Debug)]
+pub struct Cluster {
+    workload: Workload,
+    pods: BTreeMap<Uid, Life>,
+    places: BTreeMap<Uid, u64>,
+    attempts: BTreeMap<(Uid, Str), u64>,
+    jobs: BTreeSet<Uid>,
+    random: Random,
+}
+
+#[derive(Debug)]
+struct Life {
+    name: Str,
+    lot: Lot,
+    stopping: bool,
+}
+
+impl Cluster {
+    /// The cluster of a workload.
+    #[must_use]
+    pub fn new(workload: Workload, seed: u64) -> Self {
+        Self {
+            workload,
+            pods: BTreeMap::new(),
+            places: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            jobs: BTreeSet::new(),
+            random: Random::new(seed, 3),
+        }
+    }
+
+    /// What is to happen though nothing happened, and when.
+    #[must_use]
+    pub fn first_turns(&self) -> Vec<(u64, Turn)> {
+        let jobs = self.workload.jobs.iter().enumerate();
+        let mut turns: Vec<_> = jobs.map(|(job, plan)| (plan.created_ms, Turn::CreateJob(job))).collect();
+        turns.extend(
+            self.workload.deeds.iter().enumerate().map(|(deed, (at_ms, _))| (*at_ms, Turn::Deed(deed))),
+        );
+        turns
+    }
+
+    /// What a commit leads to: turns, each after so many milliseconds.
+    pub fn react(&mut self, commit: &Commit, turns: &mut Vec<(u64, Turn)>) {
+        match (&commit.before, &commit.after) {
+            (None, Some(Object::Job(job))) => {
+                self.jobs.insert(job.metadata.uid.clone());
+            }
+            (Some(Object::Job(job)), None) => {
+                self.jobs.remove(&job.metadata.uid);
+            }
+            (before, Some(Object::Pod(pod))) => {
+                if before.is_none() {
+                    self.welcome(pod, turns);
+                }
+                if let Some(owner) = pod.metadata.controller()
+                    && !self.jobs.contains(&owner.uid)
+                    && !pod.metadata.is_terminating()
+                {
+                    self.collect_soon(&owner.uid, turns);
+                }
+            }
+            _ => {}
+        }
+        let is_terminating =
+            |object: &Option<Object>| object.as_ref().is_some_and(|object| object.metadata().is_terminating());
+        if is_terminating(&commit.after) && !is_terminating(&commit.before) {
+            match &commit.after {
+                Some(Object::Pod(pod)) => {
+                    if let Some(life) = self.pods.get_mut(&pod.metadata.uid) {
+                        life.stopping = true;
+                        turns.push((life.lot.stop_ms, Turn::Stop(pod.metadata.uid.clone())));
+                    }
+                }
+                Some(Object::Job(job)) => self.collect_soon(&job.metadata.uid, turns),
+                _ => {}
+            }
+        }
+        if let (Some(Object::Job(job)), None) = (&commit.before, &commit.after) {
+            self.collect_soon(&job.metadata.uid, turns);
+        }
+        if let (Some(Object::Pod(pod)), None) = (&commit.before, &commit.after) {
+            self.pods.remove(&pod.metadata.uid);
+            if let Some(owner) = pod.metadata.controller() {
+                turns.push((1, Turn::Collect(owner.uid.clone())));
+            }
+        }
+    }
+
+    /// Takes a turn; `store` shows what came of it.
+    pub fn take(&mut self, store: &mut Store, turn: &Turn, turns: &mut Vec<(u64, Turn)>) {
+        match turn {
+            Turn::Start(uid) => self.start(store, uid, turns),
+            Turn::Ready(uid) => {
+                self.with_pod(store, uid, |pod| pod.status.phase == PodPhase::Running, |_, _| ready());
+            }
+            Turn::End(uid) => self.end(store, uid),
+            Turn::Stop(uid) => self.stop(store, uid),
+            Turn::Collect(uid) => collect(store, uid),
+            Turn::CreateJob(position) => {
+                if let Some(plan) = self.workload.jobs.get(*position) {
+                    let _ = store.create_job(Actor::USER, manifest(plan));
+                }
+            }
+            Turn::Deed(position) => {
+                if let Some((_, deed)) = self.workload.deeds.get(*position).copied() {
+                    self.perform(store, deed);
+                }
+            }
+        }
+    }
+
+    /// Whether the Pods of the Job of that name end by themselves.
+    #[must_use]
+    pub fn pods_end(&self, job: &str) -> bool {
+        !self.workload.jobs.iter().any(|plan| &*plan.name == job && plan.fate.endless)
+    }
+
+    /// Does `deed`, if there is still something to do it to.
+    pub fn perform(&mut self, store: &mut Store, deed: Deed) {
+        match deed {
+            Deed::SetParallelism(job, parallelism) => {
+                self.edit(store, job, |job| Arc::make_mut(&mut job.spec).parallelism = Some(parallelism));
+            }
+            Deed::SetSuspend(job, suspend) => {
+                self.edit(store, job, |job| Arc::make_mut(&mut job.spec).suspend = Some(suspend));
+            }
+            Deed::DeleteJob(job, propagation) => self.delete_job(store, job, propagation),
+            Deed::ReplaceJob(job) => {
+                self.delete_job(store, job, Propagation::Background);
+                if let Some(plan) = self.workload.jobs.get(job) {
+                    let _ = store.create_job(Actor::USER, manifest(plan));
+                }
+            }
+            Deed::TouchJob(job, value) => {
+                if let Some(job) = self.job(store, job) {
+                    touch(store, Kind::Job, &job.metadata.name, value);
+                }
+            }
+            Deed::DeletePod(job, place) => self.with_some_pod(store, job, place, |_| true, delete_pod),
+            Deed::CollectPod(job, place) => {
+                self.with_some_pod(store, job, place, Pod::is_terminal, delete_pod);
+            }
+            Deed::TouchPod(job, place) => self.with_some_pod(store, job, place, |_| true, |store, pod| {
+                touch(store, Kind::Pod, &pod.metadata.name, place);
+            }),
+            Deed::DisownPod(job, place) => self.with_some_pod(store, job, place, |_| true, |store, pod| {
+                let owner = pod.metadata.controller().map(|owner| owner.uid.clone());
+                let patch = MetadataPatch { remove_owner: owner.as_deref(), ..MetadataPatch::default() };
+                let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
+            }),
+            Deed::RelabelPod(job, place) => self.with_some_pod(store, job, place, |_| true, |store, pod| {
+                let labels = [(CONTROLLER_UID_LABEL.into(), Some("somebody-else".into()))];
+                let patch = MetadataPatch { labels: &labels, ..MetadataPatch::default() };
+                let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
+            }),
+        }
+    }
+
+    fn welcome(&mut self, pod: &Pod, turns: &mut Vec<(u64, Turn)>) {
+        let metadata = &pod.metadata;
+        let Some(owner) = metadata.controller() else { return };
+        let plan = self.workload.jobs.iter().find(|plan| plan.name == owner.name);
+        let Some(fate) = plan.map(|plan| plan.fate) else { return };
+        let place = match metadata.annotations.get(COMPLETION_INDEX_ANNOTATION) {
+            Some(index) => {
+                let attempt = self.attempts.entry((owner.uid.clone(), index.clone())).or_default();
+                *attempt += 1;
+                mix(index.parse::<u64>().unwrap_or(0)).wrapping_add(*attempt)
+            }
+            None => {
+                let place = self.places.entry(owner.uid.clone()).or_default();
+                *place += 1;
+                *place
+            }
+        };
+        let lot = fate.lot(place);
+        turns.push((lot.start_ms, Turn::Start(metadata.uid.clone())));
+        let life = Life { name: metadata.name.clone(), lot, stopping: false };
+        self.pods.insert(metadata.uid.clone(), life);
+    }
+
+    fn collect_soon(&mut self, owner: &Uid, turns: &mut Vec<(u64, Turn)>) {
+        turns.push((self.random.spread(1, COLLECT_WITHIN_MS), Turn::Collect(owner.clone())));
+    }
+
+    fn start(&mut self, store: &mut Store, uid: &Uid, turns: &mut Vec<(u64, Turn)>) {
+        let pending = |pod: &Pod| pod.status.phase == PodPhase::Pending && !pod.metadata.is_terminating();
+        let started = self.with_pod(store, uid, pending, |_, now| PodStatus {
+            phase: PodPhase::Running,
+            start_time: Some(now),
+            ..PodStatus::default()
+        });
+        let Some(life) = self.pods.get(uid).filter(|_| started) else { return };
+        if life.lot.becomes_ready {
+            turns.push((life.lot.run_ms.unwrap_or(100) / 4 + 1, Turn::Ready(uid.clone())));
+        }
+        if let Some(run_ms) = life.lot.run_ms {
+            turns.push((run_ms, Turn::End(uid.clone())));
+        }
+    }
+
+    fn end(&self, store: &mut Store, uid: &Uid) {
+        let living = |pod: &Pod| !pod.is_terminal();
+        self.with_pod(store, uid, living, |lot, now| ended(lot.exit_code, now));
+    }
+
+    /// Ends a Pod that is to go and takes it away; its finalizers may keep it.
+    fn stop(&self, store: &mut Store, uid: &Uid) {
+        let living = |pod: &Pod| !pod.is_terminal();
+        self.with_pod(store, uid, living, |_, now| ended(137, now));
+        let Some(life) = self.pods.get(uid).filter(|life| life.stopping) else { return };
+        let options =
+            DeleteOptions { uid: Some(uid), grace_seconds: Some(0), ..DeleteOptions::default() };
+        let _ = store.delete(Actor::KUBELET, Kind::Pod, NAMESPACE, &life.name.clone(), &options);
+    }
+
+    /// Gives a Pod a new status, if it is there and `applies`.
+    fn with_pod(
+        &self,
+        store: &mut Store,
+        uid: &Uid,
+        applies: impl Fn(&Pod) -> bool,
+        status: impl Fn(Lot, Time) -> PodStatus,
+    ) -> bool {
+        let Some(life) = self.pods.get(uid) else { return false };
+        let Ok(Object::Pod(pod)) = store.get(Kind::Pod, NAMESPACE, &life.name) else { return false };
+        if pod.metadata.uid != *uid || !applies(&pod) {
+            return false;
+        }
+        let mut new = Pod::clone(&pod);
+        new.status = Arc::new(status(life.lot, Time::from_unix_ms(store.unix_ms())));
+        store.update_pod_status(Actor::KUBELET, &new).is_ok()
+    }
+
+    fn job(&self, store: &Store, position: usize) -> Option<Arc<Job>> {
+        let plan = self.workload.jobs.get(position)?;
+        match store.get(Kind::Job, NAMESPACE, &plan.name) {
+            Ok(Object::Job(job)) => Some(job),
+            _ => None,
+        }
+    }
+
+    fn edit(&self, store: &mut Store, position: usize, change: impl Fn(&mut Job)) {
+        let Some(job) = self.job(store, position) else { return };
+        let mut new = Job::clone(&job);
+        change(&mut new);
+        let _ = store.update_job(Actor::USER, &new);
+    }
+
+    fn delete_job(&self, store: &mut Store, position: usize, propagation: Propagation) {
+        let Some(job) = self.job(store, position) else { return };
+        let options = DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
+        let _ = store.delete(Actor::USER, Kind::Job, NAMESPACE, &job.metadata.name, &options);
+    }
+
+    fn with_some_pod(
+        &self,
+        store: &mut Store,
+        job: usize,
+        place: u64,
+        applies: impl Fn(&Pod) -> bool,
+        deed: impl Fn(&mut Store, &Pod),
+    ) {
+        let Some(job) = self.job(store, job) else { return };
+        let names: Vec<Str> = store.dependents(&job.metadata.uid).map(|key| key.name.clone()).collect();
+        let pods = names.iter().filter_map(|name| match store.get(Kind::Pod, NAMESPACE, name) {
+            Ok(Object::Pod(pod)) if applies(&pod) => Some(pod),
+            _ => None,
+        });
+        let pods: Vec<Arc<Pod>> = pods.collect();
+        if !pods.is_empty() {
+            deed(store, &pods[(place % pods.len() as u64) as usize].clone());
+        }
+    }
+}
+
+/// Gives an object another annotation, as somebody who wants to disturb does.
+pub fn touch(store: &mut Store, kind: Kind, name: &str, value: u64) {
+    let annotations = [("touched".into(), Some(Str::from(value.to_string())))];
+    let patch = MetadataPatch { annotations: &annotations, ..MetadataPatch::default() };
+    let _ = store.patch(Actor::USER, kind, NAMESPACE, name, &patch);
+}
+
+fn delete_pod(store: &mut Store, pod: &Pod) {
+    let options = DeleteOptions { uid: Some(&pod.metadata.uid), ..DeleteOptions::default() };
+    let _ = store.delete(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &options);
+}
+
+fn ready() -> PodStatus {
+    let condition =
+        PodCondition { kind: "Ready".into(), status: ConditionStatus::True, ..PodCondition::default() };
+    PodStatus { phase: PodPhase::Running, conditions: [condition].into(), ..PodStatus::default() }
+}
+
+fn ended(exit_code: i32, now: Time) -> PodStatus {
+    let terminated = ContainerStateTerminated { exit_code, finished_at: Some(now), ..Default::default() };
+    let container = ContainerStatus {
+        name: "main".into(),
+        state: ContainerState { terminated: Some(terminated) },
+        ..ContainerStatus::default()
+    };
+    PodStatus {
+        phase: if exit_code == 0 { PodPhase::Succeeded } else { PodPhase::Failed },
+        container_statuses: [container].into(),
+        ..PodStatus::default()
+    }
+}
+
+/// What the garbage collector does about the dependents of `owner` (upstream: pkg/controller/garbagecollector).
+fn collect(store: &mut Store, owner: &Uid) {
+    let keys: Vec<ObjectKey> = store.dependents(owner).cloned().collect();
+    let job = store.objects(Kind::Job).find(|job| job.metadata().uid == *owner).cloned();
+    let has = |name: &str| job.as_ref().is_some_and(|job| job.metadata().has_finalizer(name));
+    let (orphans, foreground) = (has(ORPHAN_FINALIZER), has(FOREGROUND_FINALIZER));
+    if job.is_some() && !orphans && !foreground {
+        return;
+    }
+    for key in &keys {
+        let Ok(object) = store.get(key.kind, &key.namespace, &key.name) else { continue };
+        if orphans {
+            let patch = MetadataPatch { remove_owner: Some(owner), ..MetadataPatch::default() };
+            let _ = store.patch(Actor::GARBAGE_COLLECTOR, key.kind, &key.namespace, &key.name, &patch);
+        } else if !object.metadata().is_terminating() {
+            let options = DeleteOptions { uid: Some(&object.metadata().uid), ..DeleteOptions::default() };
+            let _ = store.delete(Actor::GARBAGE_COLLECTOR, key.kind, &key.namespace, &key.name, &options);
+        }
+    }
+    let is_free = store.dependents(owner).next().is_none();
+    if let Some(job) = job.filter(|_| orphans || (foreground && is_free)) {
+        let finalizer = if orphans { ORPHAN_FINALIZER } else { FOREGROUND_FINALIZER };
+        let patch = MetadataPatch { remove_finalizer: Some(finalizer), ..MetadataPatch::default() };
+        let name = &job.metadata().name;
+        let _ = store.patch(Actor::GARBAGE_COLLECTOR, Kind::Job, NAMESPACE, name, &patch);
+    }
+}
+
+/// Whether a Pod still waits to be counted.
+#[must_use]
+pub fn is_tracked(pod: &Pod) -> bool {
+    pod.metadata.has_finalizer(JOB_TRACKING_FINALIZER)
+}

@@ -1,0 +1,347 @@
+//! What one process could see: everything that its watches and lists have delivered and its own requests
+//! have acknowledged, put together independently of the machine's cache.
+//!
+//! Per name the newest version known counts; what a watch or list removed never comes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use windlass_core::kube::{
+    COMPLETION_INDEX_ANNOTATION, ConditionStatus, Job, Kind, Object, Pod, PodPhase, ResourceVersion, Str, Uid,
+};
+use windlass_core::view::{NO_INDEX, PodColumns, pod_flag};
+use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
+
+use super::random::mix;
+
+/// Lists in a row from before what was watched, after which the server's history counts as gone back.
+const LAGGING_LISTS: u32 = 3;
+
+/// What one process could see.
+#[derive(Debug, Default)]
+pub struct View {
+    jobs: BTreeMap<Str, (Arc<Job>, bool)>,
+    pods: BTreeMap<Str, (Arc<Pod>, bool)>,
+    children: BTreeMap<Uid, Children>,
+    gone: BTreeMap<Kind, BTreeSet<Uid>>,
+    reached: BTreeMap<Kind, ResourceVersion>,
+    lagging_lists: BTreeMap<Kind, u32>,
+    streams: BTreeMap<Kind, StreamId>,
+    listing: BTreeMap<Kind, Vec<Object>>,
+    listed: BTreeSet<Kind>,
+}
+
+/// The Pods of a Job that it still has to do with: not gone, and not both ended and counted.
+#[derive(Debug, Default)]
+pub struct Children {
+    names: BTreeSet<Str>,
+    /// A sum over the Pods of what a reconcile sees of each.
+    sum: u64,
+}
+
+/// One Pod as far as slots and counts depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Phase.
+    pub phase: PodPhase,
+    /// Deletion was asked for.
+    pub is_terminating: bool,
+    /// It waits to be counted.
+    pub is_tracked: bool,
+    /// It is ready.
+    pub is_ready: bool,
+    /// Its completion index, or [`NO_INDEX`].
+    pub index: u32,
+}
+
+impl View {
+    /// Whether every kind was listed since the view began.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        [Kind::Job, Kind::Pod].iter().all(|kind| self.listed.contains(kind))
+    }
+
+    /// Notes which stream counts from now on.
+    pub fn command(&mut self, command: WatchCommand) {
+        match command {
+            WatchCommand::List { kind, stream } => {
+                self.streams.insert(kind, stream);
+                self.listing.insert(kind, Vec::new());
+            }
+            WatchCommand::Watch { kind, stream, .. } => {
+                self.streams.insert(kind, stream);
+                self.listing.remove(&kind);
+            }
+            WatchCommand::Stop { kind } => {
+                self.streams.remove(&kind);
+            }
+        }
+    }
+
+    /// Takes in what a list or watch said.
+    pub fn hears(&mut self, kind: Kind, stream: StreamId, body: &WatchBody) {
+        if self.streams.get(&kind) != Some(&stream) {
+            return;
+        }
+        match body {
+            WatchBody::Page(objects) => {
+                if let Some(listing) = self.listing.get_mut(&kind) {
+                    listing.extend(objects.iter().cloned());
+                }
+            }
+            WatchBody::ListDone(version) => {
+                if let Some(objects) = self.listing.remove(&kind) {
+                    self.list(kind, objects, *version);
+                }
+            }
+            WatchBody::Applied(object) => {
+                self.reach(kind, object.metadata().resource_version);
+                self.learn(object);
+            }
+            WatchBody::Deleted(object) => {
+                self.reach(kind, object.metadata().resource_version);
+                self.remove(object.kind(), &object.metadata().name, object.metadata().resource_version);
+            }
+            WatchBody::Bookmark(version) => self.reach(kind, *version),
+            WatchBody::Ended(_) => {}
+        }
+    }
+
+    /// Takes in an object from an answer; what the watch has got past may be gone by now.
+    pub fn acknowledge(&mut self, object: &Object) {
+        let reached = self.reached.get(&object.kind()).copied().unwrap_or_default();
+        if object.metadata().resource_version > reached {
+            self.learn(object);
+        }
+    }
+
+    fn learn(&mut self, object: &Object) {
+        let metadata = object.metadata();
+        if self.gone.get(&object.kind()).is_some_and(|gone| gone.contains(&metadata.uid)) {
+            return;
+        }
+        match object {
+            Object::Job(job) => {
+                if self.jobs.get(&metadata.name).is_some_and(|(known, _)| {
+                    known.metadata.resource_version >= metadata.resource_version
+                }) {
+                    return;
+                }
+                self.jobs.insert(metadata.name.clone(), (job.clone(), false));
+            }
+            Object::Pod(pod) => {
+                let known = self.pods.get(&metadata.name);
+                if known.is_some_and(|(known, _)| {
+                    known.metadata.resource_version >= metadata.resource_version
+                }) {
+                    return;
+                }
+                let removed =
+                    known.is_some_and(|(known, removed)| *removed && known.metadata.uid == metadata.uid);
+                self.unlink(&metadata.name.clone());
+                self.pods.insert(metadata.name.clone(), (pod.clone(), removed));
+                self.link(&metadata.name);
+            }
+            Object::Node(_) => {}
+        }
+    }
+
+    /// Takes in the server's word that an object is gone, before any watch says so.
+    pub fn learn_removed(&mut self, kind: Kind, name: &Str, uid: &Uid) {
+        match kind {
+            Kind::Job => {
+                if let Some((job, removed)) = self.jobs.get_mut(name)
+                    && job.metadata.uid == *uid
+                {
+                    *removed = true;
+                }
+            }
+            Kind::Pod => {
+                if self.pods.get(name).is_some_and(|(pod, _)| pod.metadata.uid == *uid) {
+                    self.unlink(name);
+                    if let Some((_, removed)) = self.pods.get_mut(name) {
+                        *removed = true;
+                    }
+                }
+            }
+            Kind::Node => {}
+        }
+    }
+
+    /// The Job of that name.
+    #[must_use]
+    pub fn job(&self, name: &str) -> Option<&Arc<Job>> {
+        self.jobs.get(name).filter(|(_, removed)| !removed).map(|(job, _)| job)
+    }
+
+    /// The Pods that the Job of that uid still has to do with.
+    pub fn pods_of<'a>(&'a self, uid: &Uid) -> impl Iterator<Item = &'a Arc<Pod>> {
+        let names = self.children.get(uid).into_iter().flat_map(|children| &children.names);
+        names.filter_map(|name| self.pods.get(name).map(|(pod, _)| pod))
+    }
+
+    /// The number that stands for what a reconcile of the Job sees of its Pods.
+    #[must_use]
+    pub fn sum_of(&self, uid: &Uid) -> u64 {
+        self.children.get(uid).map_or(0, |children| children.sum)
+    }
+
+    fn reach(&mut self, kind: Kind, version: ResourceVersion) {
+        let reached = self.reached.entry(kind).or_default();
+        *reached = (*reached).max(version);
+    }
+
+    fn list(&mut self, kind: Kind, objects: Vec<Object>, version: ResourceVersion) {
+        if self.reached.get(&kind).is_some_and(|reached| version < *reached) {
+            let lagging = self.lagging_lists.entry(kind).or_default();
+            *lagging += 1;
+            if *lagging < LAGGING_LISTS {
+                return;
+            }
+            self.forget(kind);
+        }
+        self.lagging_lists.remove(&kind);
+        self.reach(kind, version);
+        let listed: BTreeSet<Str> = objects.iter().map(|object| object.metadata().name.clone()).collect();
+        let names: Vec<Str> = match kind {
+            Kind::Job => self.jobs.keys().cloned().collect(),
+            Kind::Pod => self.pods.keys().cloned().collect(),
+            Kind::Node => Vec::new(),
+        };
+        for name in names.iter().filter(|name| !listed.contains(*name)) {
+            self.remove(kind, name, version);
+        }
+        for object in &objects {
+            self.learn(object);
+        }
+        self.listed.insert(kind);
+    }
+
+    /// The server's history went back: nothing known of the kind holds.
+    fn forget(&mut self, kind: Kind) {
+        self.gone.remove(&kind);
+        self.reached.remove(&kind);
+        match kind {
+            Kind::Job => self.jobs.clear(),
+            Kind::Pod => {
+                self.pods.clear();
+                self.children.clear();
+            }
+            Kind::Node => {}
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, name: &Str, at: ResourceVersion) {
+        match kind {
+            Kind::Job => {
+                if self.jobs.get(name).is_some_and(|(job, _)| job.metadata.resource_version <= at)
+                    && let Some((job, _)) = self.jobs.remove(name)
+                {
+                    self.gone.entry(kind).or_default().insert(job.metadata.uid.clone());
+                }
+            }
+            Kind::Pod => {
+                if self.pods.get(name).is_some_and(|(pod, _)| pod.metadata.resource_version <= at) {
+                    self.unlink(name);
+                    if let Some((pod, _)) = self.pods.remove(name) {
+                        self.gone.entry(kind).or_default().insert(pod.metadata.uid.clone());
+                    }
+                }
+            }
+            Kind::Node => {}
+        }
+    }
+
+    fn link(&mut self, name: &Str) {
+        let Some((pod, removed)) = self.pods.get(name) else { return };
+        let Some(owner) = pod.metadata.controller() else { return };
+        let sight = Sight::of(pod);
+        if !removed && sight.concerns_its_job() {
+            let children = self.children.entry(owner.uid.clone()).or_default();
+            children.names.insert(name.clone());
+            children.sum = children.sum.wrapping_add(sight.number());
+        }
+    }
+
+    fn unlink(&mut self, name: &Str) {
+        let Some((pod, _)) = self.pods.get(name) else { return };
+        let Some(owner) = pod.metadata.controller() else { return };
+        if let Some(children) = self.children.get_mut(&owner.uid)
+            && children.names.remove(name)
+        {
+            children.sum = children.sum.wrapping_sub(Sight::of(pod).number());
+        }
+    }
+}
+
+impl Sight {
+    /// What there is to see of `pod`.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Self {
+        let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
+        Self {
+            phase: pod.status.phase,
+            is_terminating: pod.metadata.is_terminating(),
+            is_tracked: pod.is_tracked(),
+            is_ready: pod.ready_condition().is_some_and(|ready| ready.status == ConditionStatus::True),
+            index: index.and_then(|index| index.parse().ok()).unwrap_or(NO_INDEX),
+        }
+    }
+
+    /// Whether the Pod has ended.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+
+    /// Whether the Pod has neither ended nor is about to go.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        !self.is_terminal() && !self.is_terminating
+    }
+
+    fn concerns_its_job(self) -> bool {
+        !self.is_terminal() || self.is_tracked
+    }
+
+    fn number(self) -> u64 {
+        let phase = match self.phase {
+            PodPhase::Pending => 0,
+            PodPhase::Running => 1,
+            PodPhase::Succeeded => 2,
+            PodPhase::Failed => 3,
+            PodPhase::Unknown => 4,
+        };
+        number(phase, self.is_terminating, self.is_tracked, self.is_ready, self.index)
+    }
+}
+
+/// The number that stands for what the columns of a snapshot show of the Job's own Pods.
+#[must_use]
+pub fn sum_of_columns(pods: &PodColumns) -> u64 {
+    let mut sum = 0_u64;
+    for position in 0..pods.len() {
+        let flags = pods.flags[position];
+        if flags & pod_flag::OWNED == 0 {
+            continue;
+        }
+        let has = |flag: u16| flags & flag != 0;
+        sum = sum.wrapping_add(number(
+            pods.phase[position],
+            has(pod_flag::TERMINATING),
+            has(pod_flag::TRACKED),
+            has(pod_flag::READY),
+            pods.index[position],
+        ));
+    }
+    sum
+}
+
+fn number(phase: u8, is_terminating: bool, is_tracked: bool, is_ready: bool, index: u32) -> u64 {
+    let bits = u64::from(phase)
+        | u64::from(is_terminating) << 3
+        | u64::from(is_tracked) << 4
+        | u64::from(is_ready) << 5
+        | u64::from(index) << 8;
+    mix(bits.wrapping_add(1))
+}

@@ -1,0 +1,339 @@
+//! One run: a store, the cluster around it, one or two processes with the state machine, and what goes wrong
+//! between them, all in virtual time.
+
+mod network;
+mod process;
+mod watches;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use windlass_core::kube::{Kind, Object, ResourceVersion};
+use windlass_core::plan::Plan;
+use windlass_host::Now;
+use windlass_host::controller::{Config, RunId};
+use windlass_host::engine::{Engine, EngineFault};
+use windlass_host::request::{Outcome, RequestId};
+use windlass_host::watch::StreamId;
+use windlass_sandbox::{Actor, Commit, Store, StoreOptions};
+
+use super::agenda::Agenda;
+use super::checkers::{Cause, Checkers, Violation};
+use super::cluster::{Cluster, Turn};
+use super::faults::{Coverage, Fault, Faults};
+use super::history::{History, Trace};
+use super::mutants::Mutant;
+use super::random::Random;
+use super::workload::Workload;
+use network::Sent;
+use process::Process;
+
+/// Most things that happen in one run; one that goes on beyond does not come to rest.
+const MAX_HAPPENINGS: u64 = 600_000;
+/// Latest instant of a run, milliseconds; whatever still happens then never ends.
+const MAX_RUN_MS: u64 = 12 * 3_600_000;
+/// The processes that may act, as the store's history names them.
+const ACTORS: [Actor; 2] = [Actor("windlass-0"), Actor("windlass-1")];
+
+/// What a run is to be.
+pub struct Plot {
+    /// Decides everything that is not given here.
+    pub seed: u64,
+    /// Jobs, and what is done to them.
+    pub workload: Workload,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// A defect that the checkers are to find.
+    pub mutant: Option<Mutant>,
+    /// A crash at this write of ours, counted from 1, and whether before or after it is carried out.
+    pub cuts: Vec<Cut>,
+    /// Whether a text of everything that happens is kept.
+    pub is_traced: bool,
+}
+
+/// A crash at a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Which write of ours, counted from 1.
+    pub write: u64,
+    /// Whether the write is carried out before the crash.
+    pub is_after: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Hash of the whole history.
+    pub hash: u64,
+    /// Inputs that the machines handled.
+    pub steps: u64,
+    /// Revisions that were committed.
+    pub commits: u64,
+    /// Writes of ours that reached the server.
+    pub writes: u64,
+    /// Virtual time, milliseconds.
+    pub virtual_ms: u64,
+    /// Faults that struck.
+    pub struck: Coverage,
+    /// The first predicate that did not hold.
+    pub violation: Option<Violation>,
+    /// What happened last, or everything if the run is traced.
+    pub trace: Vec<String>,
+    /// The objects at rest, without what is declared to differ from run to run.
+    pub end_state: Vec<String>,
+    /// Pods created and deleted by us.
+    pub pods_created: u64,
+}
+
+/// A run under way.
+pub(super) struct World<'engine> {
+    engine: &'engine dyn Engine,
+    now_ms: u64,
+    agenda: Agenda<Happening>,
+    store: Store,
+    cluster: Cluster,
+    processes: Vec<Process>,
+    sent: Vec<Sent>,
+    random: Random,
+    faults: Faults,
+    checkers: Checkers,
+    history: History,
+    trace: Trace,
+    plot_mutant: Option<Mutant>,
+    cuts: Vec<Cut>,
+    writes: u64,
+    steps: u64,
+    happenings: u64,
+    violation: Option<Violation>,
+    commits: VecDeque<Commit>,
+    turns: Vec<(u64, Turn)>,
+}
+
+/// Something that happens at an instant. Whatever concerns a process names its incarnation, so that it does
+/// not concern the next one.
+enum Happening {
+    Start { process: usize },
+    Lead { process: usize, incarnation: u32 },
+    Wake { process: usize, incarnation: u32 },
+    RunEnded { process: usize, incarnation: u32, run: RunId, result: Result<Plan, EngineFault> },
+    Arrives { sent: usize },
+    Answered { process: usize, incarnation: u32, id: RequestId, outcome: Outcome },
+    ListRead { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: watches::NextPage },
+    Listed { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: Box<windlass_sandbox::Page> },
+    Watched { process: usize, incarnation: u32, kind: Kind, stream: StreamId },
+    WatchEnds { process: usize, incarnation: u32, kind: Kind, stream: StreamId },
+    Stale { process: usize, incarnation: u32, kind: Kind, stream: StreamId, object: Object },
+    Turn(Turn),
+}
+
+/// Runs `plot` to rest, or to the first violation.
+#[must_use]
+pub fn run(plot: Plot, engine: &dyn Engine) -> Report {
+    let seed = plot.seed;
+    let mut world = World::new(plot, engine);
+    world.begin();
+    world.go_on();
+    if world.violation.is_none() {
+        world.prove_rest();
+    }
+    world.into_report(seed)
+}
+
+impl<'engine> World<'engine> {
+    fn new(plot: Plot, engine: &'engine dyn Engine) -> Self {
+        let seed = plot.seed;
+        let options = StoreOptions { seed, record_commits: true, ..StoreOptions::default() };
+        let mut random = Random::new(seed, 6);
+        let mut faults = plot.faults;
+        let count = if faults.strikes(Fault::SecondProcess, 0) { 2 } else { 1 };
+        let processes =
+            ACTORS[..count].iter().map(|actor| Process::new(*actor, &mut random)).collect();
+        Self {
+            engine,
+            now_ms: 0,
+            agenda: Agenda::default(),
+            store: Store::new(options),
+            cluster: Cluster::new(plot.workload, seed),
+            processes,
+            sent: Vec::new(),
+            random,
+            faults,
+            checkers: Checkers::new(count),
+            history: History::default(),
+            trace: Trace::new(plot.is_traced),
+            plot_mutant: plot.mutant,
+            cuts: plot.cuts,
+            writes: 0,
+            steps: 0,
+            happenings: 0,
+            violation: None,
+            commits: VecDeque::new(),
+            turns: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self) {
+        for (at_ms, turn) in self.cluster.first_turns() {
+            self.agenda.add(at_ms, Happening::Turn(turn));
+        }
+        for process in 0..self.processes.len() {
+            let at_ms = if process == 0 { self.random.below(2_000) } else { self.random.spread(1, 60_000) };
+            self.agenda.add(at_ms, Happening::Start { process });
+        }
+        self.digest(None);
+    }
+
+    /// Goes on until nothing more is to happen.
+    fn go_on(&mut self) {
+        while self.violation.is_none() {
+            let Some((at_ms, happening)) = self.agenda.take() else { return };
+            self.now_ms = at_ms;
+            self.store.set_time(at_ms);
+            self.happenings += 1;
+            self.happen(happening);
+            if self.happenings > MAX_HAPPENINGS || at_ms > MAX_RUN_MS {
+                self.violated(Violation::new("V1", format!(
+                    "no rest after {} happenings and {} s",
+                    self.happenings,
+                    at_ms / 1000
+                )));
+            }
+        }
+    }
+
+    /// At rest: everything is as it should be, and looking at it again changes nothing.
+    fn prove_rest(&mut self) {
+        if let Err(violation) = self.checkers.at_rest(&self.store, &self.cluster) {
+            return self.violated(violation);
+        }
+        self.checkers.expect_quiet(true);
+        let last_ms = self.now_ms;
+        for process in 0..self.processes.len() {
+            if self.random.chance(500) {
+                self.crash(process);
+                self.agenda.add(last_ms + 1_000, Happening::Start { process });
+            } else {
+                self.expire_watches(process);
+            }
+        }
+        self.go_on();
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Start { process } => self.start(process),
+            Happening::Lead { process, incarnation } => self.lead_again(process, incarnation),
+            Happening::Wake { process, incarnation } => self.wake(process, incarnation),
+            Happening::RunEnded { process, incarnation, run, result } => {
+                self.run_ended(process, incarnation, run, result);
+            }
+            Happening::Arrives { sent } => self.arrive(sent),
+            Happening::Answered { process, incarnation, id, outcome } => {
+                self.answered(process, incarnation, id, outcome);
+            }
+            Happening::ListRead { process, incarnation, kind, stream, page } => {
+                self.read_list(process, incarnation, kind, stream, page);
+            }
+            Happening::Listed { process, incarnation, kind, stream, page } => {
+                self.listed(process, incarnation, kind, stream, *page);
+            }
+            Happening::Watched { process, incarnation, kind, stream } => {
+                self.watched(process, incarnation, kind, stream);
+            }
+            Happening::WatchEnds { process, incarnation, kind, stream } => {
+                self.silence_ends(process, incarnation, kind, stream);
+            }
+            Happening::Stale { process, incarnation, kind, stream, object } => {
+                self.stale(process, incarnation, kind, stream, object);
+            }
+            Happening::Turn(turn) => {
+                let mut turns = std::mem::take(&mut self.turns);
+                self.cluster.take(&mut self.store, &turn, &mut turns);
+                self.schedule(&mut turns);
+                self.turns = turns;
+                self.digest(None);
+            }
+        }
+    }
+
+    fn schedule(&mut self, turns: &mut Vec<(u64, Turn)>) {
+        for (after_ms, turn) in turns.drain(..) {
+            self.agenda.add(self.now_ms + after_ms, Happening::Turn(turn));
+        }
+    }
+
+    /// Takes in what was committed since the last call, by `cause` if that is a request of ours.
+    fn digest(&mut self, cause: Option<&Cause>) {
+        let mut commits = std::mem::take(&mut self.commits);
+        commits.extend(self.store.drain_commits());
+        let mut kinds = [false; Kind::ALL.len()];
+        let mut turns = std::mem::take(&mut self.turns);
+        for commit in commits.drain(..) {
+            self.history.add(&commit);
+            self.trace.commit(&commit);
+            if let Err(violation) = self.checkers.commit(&commit, cause) {
+                self.violated(violation);
+            }
+            if let Some(object) = commit.after.as_ref().or(commit.before.as_ref()) {
+                kinds[object.kind() as usize] = true;
+            }
+            self.cluster.react(&commit, &mut turns);
+        }
+        self.schedule(&mut turns);
+        self.turns = turns;
+        self.commits = commits;
+        for kind in [Kind::Job, Kind::Pod] {
+            if kinds[kind as usize] {
+                self.rouse_watches(kind);
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic_ms: self.now_ms, unix_ms: self.store.unix_ms() }
+    }
+
+    fn violated(&mut self, mut violation: Violation) {
+        if self.violation.is_none() {
+            violation.at_ms = self.now_ms;
+            violation.revision = self.store.revision();
+            self.violation = Some(violation);
+        }
+    }
+
+    fn check(&mut self, result: Result<(), Violation>) {
+        if let Err(violation) = result {
+            self.violated(violation);
+        }
+    }
+
+    fn into_report(self, seed: u64) -> Report {
+        let end_state = self.history.end_state(&self.store);
+        Report {
+            seed,
+            hash: self.history.hash(),
+            steps: self.steps,
+            commits: self.history.commits(),
+            writes: self.writes,
+            virtual_ms: self.now_ms,
+            struck: self.faults.struck().clone(),
+            violation: self.violation,
+            trace: self.trace.into_lines(),
+            end_state,
+            pods_created: self.checkers.pods_created(),
+        }
+    }
+}
+
+/// Settings of the machine in a run.
+fn config(seed: u64) -> Config {
+    Config { seed, ..Config::default() }
+}
+
+/// What stands for "no revision yet".
+const NOTHING: ResourceVersion = ResourceVersion(0);
+
+/// An `Arc` of something that is often copied.
+type Shared<T> = Arc<T>;

@@ -1,0 +1,268 @@
+//! A process with the state machine: it starts, works, loses and regains the leadership, and dies.
+
+use std::collections::BTreeMap;
+
+use windlass_core::kube::Kind;
+use windlass_core::plan::Plan;
+use windlass_host::controller::{Command, Controller, Lane, Run, RunId};
+use windlass_host::engine::EngineFault;
+use windlass_host::request::{Flow, RequestId, Term};
+use windlass_sandbox::Actor;
+
+use super::watches::Stream;
+use super::{Happening, World, config};
+use crate::simulation::checkers::Violation;
+use crate::simulation::faults::Fault;
+use crate::simulation::mutants;
+use crate::simulation::random::Random;
+
+/// A process, alive or dead.
+pub(in crate::simulation) struct Process {
+    pub(super) actor: Actor,
+    pub(super) incarnation: u32,
+    pub(super) term: u64,
+    pub(super) controller: Option<Controller>,
+    pub(super) streams: BTreeMap<Kind, Stream>,
+    /// Requests in flight, by identity; the position says where the rest of it is.
+    pub(super) requests: BTreeMap<RequestId, usize>,
+    pub(super) in_flight: BTreeMap<Flow, usize>,
+    pub(super) most_in_flight: usize,
+    pub(super) workers: usize,
+    pub(super) busy_workers: usize,
+    /// Typical time from a commit to its delivery, milliseconds.
+    pub(super) watch_ms: u64,
+    /// Typical time of one way to the server, milliseconds.
+    pub(super) way_ms: u64,
+    armed_ms: Option<u64>,
+}
+
+impl Process {
+    pub(super) fn new(actor: Actor, random: &mut Random) -> Self {
+        Self {
+            actor,
+            incarnation: 0,
+            term: 0,
+            controller: None,
+            streams: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            most_in_flight: random.pick(&[1, 4, 24, 64]),
+            workers: random.pick(&[1, 2, 4]),
+            busy_workers: 0,
+            watch_ms: random.pick(&[1, 1, 3, 20]),
+            way_ms: random.pick(&[1, 1, 2, 10]),
+            armed_ms: None,
+        }
+    }
+}
+
+impl World<'_> {
+    pub(super) fn start(&mut self, process: usize) {
+        let seed = self.random.number();
+        let this = &mut self.processes[process];
+        this.incarnation += 1;
+        this.term += 1;
+        this.controller = Some(Controller::new(config(seed)));
+        self.trace.say(self.now_ms, || format!("process {process} starts"));
+        self.checkers.started(process);
+        self.lead(process);
+    }
+
+    pub(super) fn lead_again(&mut self, process: usize, incarnation: u32) {
+        if self.is_current(process, incarnation) {
+            self.processes[process].term += 1;
+            self.lead(process);
+        }
+    }
+
+    fn lead(&mut self, process: usize) {
+        let now = self.now();
+        let this = &mut self.processes[process];
+        this.streams.clear();
+        this.busy_workers = 0;
+        let term = Term(this.term);
+        let Some(controller) = &mut this.controller else { return };
+        controller.handle_command(now, Command::Lead(term));
+        self.steps += 1;
+        self.checkers.leads(process);
+        self.pump(process);
+    }
+
+    /// Ends a process; what it had sent may still arrive.
+    pub(super) fn crash(&mut self, process: usize) {
+        self.trace.say(self.now_ms, || format!("process {process} dies"));
+        let this = &mut self.processes[process];
+        this.incarnation += 1;
+        this.controller = None;
+        this.streams.clear();
+        this.in_flight.clear();
+        this.busy_workers = 0;
+        this.armed_ms = None;
+        let in_flight = std::mem::take(&mut this.requests);
+        for sent in in_flight.into_values() {
+            if self.faults.strikes(Fault::CrashLateDelivery, self.now_ms) {
+                self.sent[sent].not_before_ms = self.now_ms + self.faults.random().spread(10, 30_000);
+            } else {
+                self.sent[sent].is_lost = self.faults.random().chance(500);
+            }
+        }
+    }
+
+    pub(super) fn crash_and_restart(&mut self, process: usize) {
+        self.crash(process);
+        let after_ms = self.faults.random().spread(1, 20_000);
+        self.agenda.add(self.now_ms + after_ms, Happening::Start { process });
+    }
+
+    fn lose_leadership(&mut self, process: usize) {
+        let now = self.now();
+        self.trace.say(self.now_ms, || format!("process {process} loses the leadership"));
+        let this = &mut self.processes[process];
+        let incarnation = this.incarnation;
+        if let Some(controller) = &mut this.controller {
+            controller.handle_command(now, Command::Follow);
+            self.steps += 1;
+        }
+        this.in_flight.clear();
+        this.requests.clear();
+        this.busy_workers = 0;
+        self.checkers.follows(process);
+        let after_ms = self.faults.random().spread(1, 20_000);
+        self.agenda.add(self.now_ms + after_ms, Happening::Lead { process, incarnation });
+        self.pump(process);
+    }
+
+    pub(super) fn wake(&mut self, process: usize, incarnation: u32) {
+        if !self.is_current(process, incarnation) {
+            return;
+        }
+        self.processes[process].armed_ms = None;
+        let now = self.now();
+        if let Some(controller) = &mut self.processes[process].controller {
+            controller.handle_timeout(now);
+            self.steps += 1;
+        }
+        self.pump(process);
+    }
+
+    pub(super) fn run_ended(
+        &mut self,
+        process: usize,
+        incarnation: u32,
+        run: RunId,
+        result: Result<Plan, EngineFault>,
+    ) {
+        if !self.is_current(process, incarnation) {
+            return;
+        }
+        let now = self.now();
+        let this = &mut self.processes[process];
+        this.busy_workers = this.busy_workers.saturating_sub(1);
+        if let Some(controller) = &mut this.controller {
+            controller.handle_run(now, run, result);
+            self.steps += 1;
+        }
+        self.checkers.run_ended(process, run);
+        self.pump(process);
+        if self.faults.strikes(Fault::Crash, self.now_ms) {
+            self.crash_and_restart(process);
+        } else if self.faults.strikes(Fault::LeadershipLost, self.now_ms) {
+            self.lose_leadership(process);
+        }
+    }
+
+    pub(super) fn is_current(&self, process: usize, incarnation: u32) -> bool {
+        let this = &self.processes[process];
+        this.incarnation == incarnation && this.controller.is_some()
+    }
+
+    /// Takes from the machine whatever it wants done.
+    pub(super) fn pump(&mut self, process: usize) {
+        loop {
+            let mut is_done = true;
+            let Some(controller) = &mut self.processes[process].controller else { return };
+            if let Some(command) = controller.poll_watch() {
+                self.obey(process, command);
+                is_done = false;
+            }
+            if self.pump_run(process) | self.pump_requests(process) {
+                is_done = false;
+            }
+            if is_done {
+                break;
+            }
+        }
+        self.pump_notices(process);
+        self.arm(process);
+    }
+
+    fn pump_run(&mut self, process: usize) -> bool {
+        let now = self.now();
+        let this = &mut self.processes[process];
+        if this.busy_workers >= this.workers {
+            return false;
+        }
+        let Some(run) = this.controller.as_mut().and_then(|machine| machine.poll_run(now, Lane::BuiltIn))
+        else {
+            return false;
+        };
+        this.busy_workers += 1;
+        self.reconcile(process, run);
+        true
+    }
+
+    fn reconcile(&mut self, process: usize, run: Run) {
+        let incarnation = self.processes[process].incarnation;
+        let mut result = if self.faults.strikes(Fault::CoreTrapped, self.now_ms) {
+            Err(EngineFault::Trapped("simulated".to_owned()))
+        } else {
+            self.engine.reconcile(&run.snapshot, &run.policy)
+        };
+        if let (Some(mutant), Ok(plan)) = (self.plot_mutant, &mut result) {
+            mutants::corrupt_plan(mutant, &run.snapshot, plan);
+        }
+        self.trace.say(self.now_ms, || format!("process {process} reconciles {}: {result:?}", run.key));
+        let checked = self.checkers.runs(process, &run, result.as_ref().ok());
+        self.check(checked);
+        let slow = self.faults.strikes(Fault::WorkerSlow, self.now_ms);
+        let took_ms =
+            if slow { self.faults.random().spread(20, 8_000) } else { self.random.below(2) };
+        let ended = Happening::RunEnded { process, incarnation, run: run.id, result };
+        self.agenda.add(self.now_ms + took_ms, ended);
+    }
+
+    fn pump_notices(&mut self, process: usize) {
+        use windlass_host::controller::Notice;
+        let Some(controller) = &mut self.processes[process].controller else { return };
+        let mut refused = None;
+        while let Some(notice) = controller.poll_notice() {
+            match &notice {
+                Notice::PlanRefused { .. } => refused = Some(notice.to_string()),
+                Notice::EngineFault { fault: EngineFault::Refused(_), .. } => {
+                    refused = Some(notice.to_string());
+                }
+                _ => {}
+            }
+        }
+        if let Some(text) = refused.filter(|_| self.plot_mutant.is_none()) {
+            self.violated(Violation::new("P2", text));
+        }
+    }
+
+    /// Puts down the next moment at which the machine wants to be called.
+    fn arm(&mut self, process: usize) {
+        let this = &mut self.processes[process];
+        let Some(due_ms) = this.controller.as_ref().and_then(|machine| machine.poll_timeout()) else { return };
+        // What is due now waits for a worker or a slot, which comes with the next input.
+        let waits_for_slot = due_ms <= self.now_ms;
+        if waits_for_slot && (this.busy_workers > 0 || !this.requests.is_empty()) {
+            return;
+        }
+        let due_ms = due_ms.max(self.now_ms + 1);
+        if this.armed_ms.is_none_or(|armed_ms| armed_ms > due_ms) {
+            this.armed_ms = Some(due_ms);
+            let incarnation = this.incarnation;
+            self.agenda.add(due_ms, Happening::Wake { process, incarnation });
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `windlass run` on a real control plane: what users see of a Job is what the built-in controller shows, and
+//! no crash makes it miscount.
+//!
+//! Needs the binary, which `cargo build -p windlass-host` makes; a machine without a control plane's binaries
+//! skips the tests that need one, and says so.
+
+#[path = "real_cluster/compare.rs"]
+mod compare;
+#[path = "real_cluster/crash.rs"]
+mod crash;
+#[path = "real_cluster/process.rs"]
+mod process;
+#[path = "real_cluster/usage.rs"]
+mod usage;

@@ -1,0 +1,192 @@
+//! `windlass simulate` as its users meet it: the built program, files and pipes.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use windlass_tests::program;
+
+/// What the program did.
+struct Outcome {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn simulate(arguments: &[&str], input: &str) -> Outcome {
+    let mut command = Command::new(program::windlass());
+    command.arg("simulate").args(["--engine", "native"]).args(arguments).current_dir(workspace());
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // A program that refuses its arguments may be gone before it reads.
+    let _unread = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("the program ends");
+    Outcome {
+        code: status.code(),
+        out: String::from_utf8(stdout).expect("text"),
+        err: String::from_utf8(stderr).expect("text"),
+    }
+}
+
+fn demo() -> Outcome {
+    simulate(&["-f", "demo"], "")
+}
+
+#[test]
+fn the_demonstration_runs_to_its_end() {
+    let Outcome { code, out, err } = demo();
+    assert_eq!(code, Some(0), "{err}");
+    let table: Vec<Vec<&str>> = out.lines().take(3).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(table[0], ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]);
+    assert_eq!(table[1][..3], ["indexed-job", "Complete", "5/5"]);
+    assert_eq!(table[2][..3], ["pi-calculation", "Complete", "1/1"]);
+    assert!(out.contains("\nCompleted Indexes:  0-4\n"), "{out}");
+    assert!(out.contains("  Normal  Completed         "), "{out}");
+    assert!(out.ends_with("\nJobs: 2 Complete.\n"), "{out}");
+    assert!(err.contains("of simulated time") && err.contains("create pods"), "{err}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_text_and_another_seed_gives_other_names() {
+    let with_seed = |seed: &str| simulate(&["-f", "demo", "--events", "--seed", seed], "").out;
+    assert_eq!(with_seed("7"), with_seed("7"));
+    assert_ne!(with_seed("7"), with_seed("8"));
+}
+
+#[test]
+fn the_log_tells_each_change_in_order_of_time() {
+    let Outcome { code, out, .. } = simulate(&["-f", "demo", "--events"], "");
+    assert_eq!(code, Some(0));
+    let log: Vec<&str> = out.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(log.iter().any(|line| line.ends_with("created  job/pi-calculation")), "{out}");
+    assert!(log.iter().any(|line| line.contains("Complete (CompletionsReached)")), "{out}");
+    let times: Vec<u64> = log
+        .iter()
+        .map(|line| {
+            let seconds = line.split_whitespace().next().expect("a time");
+            seconds.replace(['.', 's'], "").parse().expect("a number of milliseconds")
+        })
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn machines_get_one_list_of_whole_objects_and_nothing_else() {
+    let Outcome { code, out, err } = simulate(&["-f", "demo", "-o", "json"], "");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let list: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((list["apiVersion"].as_str(), list["kind"].as_str()), (Some("v1"), Some("List")));
+    let items = list["items"].as_array().expect("items");
+    let of_kind = |kind: &str| items.iter().filter(|item| item["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((of_kind("Job").len(), of_kind("Pod").len()), (2, 6));
+    let indexed = of_kind("Job").into_iter().find(|job| job["metadata"]["name"] == "indexed-job").expect("it");
+    assert_eq!(indexed["status"]["completedIndexes"], "0-4");
+    for pod in of_kind("Pod") {
+        assert_eq!(pod["status"]["phase"], "Succeeded", "{pod:#}");
+        assert_eq!(pod["metadata"]["finalizers"], Value::Null, "{pod:#}");
+    }
+    assert!(of_kind("Event").iter().any(|event| event["reason"] == "Completed"), "{out}");
+
+    let yaml = simulate(&["-f", "demo", "-o", "yaml"], "");
+    assert_eq!((yaml.code, yaml.err.as_str()), (Some(0), ""));
+    // What it prints it can read: every Job of the list is there already, so it says so of the first.
+    let again = simulate(&["-f", "-"], &yaml.out);
+    assert_eq!(again.code, Some(1), "{}", again.out);
+    assert!(again.err.contains("resourceVersion should not be set"), "{}", again.err);
+}
+
+#[test]
+fn a_job_that_fails_is_a_simulation_that_ran() {
+    let job = r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: breaks}
+spec:
+  backoffLimit: 1
+  template:
+    metadata: {annotations: {sandbox.windlass.dev/exit-code: "3"}}
+    spec: {restartPolicy: Never, containers: [{name: main, image: busybox}]}
+"#;
+    let Outcome { code, out, err } = simulate(&["-f", "-"], job);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("Warning  BackoffLimitExceeded"), "{out}");
+    assert!(out.ends_with("Jobs: 1 Failed.\n"), "{out}");
+}
+
+#[test]
+fn what_has_not_ended_is_explained() {
+    let job = r#"{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "waits"}, "spec": {"template": {"spec":
+        {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}}}}"#;
+    let Outcome { code, out, .. } = simulate(&["-f", "-", "--nodes", "0"], job);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("job/waits is Running: Pods: 1 Pending, 1 of them without a node"), "{out}");
+    let Outcome { code, out, .. } = simulate(&["-f", "-", "--until", "2s"], job);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("The simulation stopped after 2s"), "{out}");
+}
+
+#[test]
+fn text_that_is_no_yaml_is_told_with_file_line_and_column() {
+    let Outcome { code, out, err } = simulate(&["-f", "-"], "kind: Job\nspec: [1, 2\nmore: }\n");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("windlass: standard input:3:"), "{err}");
+    assert!(err.contains("not a manifest in YAML or JSON"), "{err}");
+}
+
+#[test]
+fn an_unknown_kind_is_told_with_the_kinds_that_are_served() {
+    let Outcome { code, out, err } =
+        simulate(&["-f", "-"], "---\n# one\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("windlass: standard input:3: Deployment \"web\": apps/v1 Deployment is not served"), "{err}");
+    assert!(err.contains("batch/v1 Job") && err.contains("Namespace"), "{err}");
+}
+
+#[test]
+fn a_job_that_the_api_would_reject_is_told_with_every_cause() {
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: Bad_Name}\nspec:\n  parallelism: -1\n  \
+               completionMode: Indexed\n  template:\n    spec:\n      containers: [{name: main, image: busybox}]\n";
+    let Outcome { code, out, err } = simulate(&["-f", "-"], job);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    for part in [
+        "windlass: standard input:1: Job \"Bad_Name\" is refused: Job.batch \"Bad_Name\" is invalid:",
+        "* metadata.name: Invalid value: \"Bad_Name\": a lowercase RFC 1123 subdomain must consist of",
+        "* spec.parallelism: Invalid value: -1: must be greater than or equal to 0",
+        "* spec.completions: Required value: when completion mode is Indexed",
+        "* spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
+    ] {
+        assert!(err.contains(part), "{part:?} in {err}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_in_one_line() {
+    for (arguments, part) in [
+        (&[][..], "--filename <FILE>"),
+        (&["-f", "demo", "--until", "soon"], "such as 10s"),
+        (&["-f", "demo", "-o", "xml"], "text, json, yaml"),
+        (&["-f", "demo", "--events", "-o", "json"], "--events"),
+        (&["-f", "demo", "--nodes", "many"], "--nodes"),
+    ] {
+        let Outcome { code, out, err } = simulate(arguments, "");
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {err}");
+        assert!(err.starts_with("windlass: ") && err.contains(part), "{arguments:?}: {err}");
+        assert_eq!(err.lines().count(), 1, "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let Outcome { code, err, .. } = simulate(&["-f", "demo/absent.yaml"], "");
+    assert_eq!(code, Some(1));
+    assert!(err.starts_with("windlass: cannot read demo/absent.yaml: "), "{err}");
+}
