@@ -17,6 +17,8 @@ mod memo;
 pub mod naming;
 mod pods;
 mod progress;
+#[cfg(test)]
+mod properties;
 mod status;
 mod steps;
 mod success_policy;

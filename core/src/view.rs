@@ -267,7 +267,7 @@ pub struct FailedPod {
     pub pod: u32,
     /// Namespace and name, joined by a slash; upstream's messages name the Pod.
     pub name: String,
-    /// Container name and exit code of each container that ended, init containers first.
+    /// Container name and exit code of each container that ended, init containers last, as upstream matches them.
     pub exits: Vec<(Str, i32)>,
     /// Type and truth (True) of each condition.
     pub conditions: Vec<(Str, crate::kube::ConditionStatus)>,

@@ -165,7 +165,7 @@ fn uncounted(job: &Job, children: &[Arc<PodEntry>]) -> UncountedPods {
 }
 
 fn failed_pod(pod: &Pod, position: u32) -> FailedPod {
-    let statuses = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
+    let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
     let exit = |status: &windlass_core::kube::ContainerStatus| -> Option<(Str, i32)> {
         Some((status.name.clone(), status.state.terminated.as_ref()?.exit_code))
     };

@@ -14,6 +14,9 @@ use super::ending::Ending;
 use super::facts::Facts;
 use super::progress::Progress;
 
+/// Longest message of an Event, bytes (upstream: events.k8s.io validation); a policy's message may be longer.
+const MAX_EVENT_MESSAGE_BYTES: usize = 1024;
+
 /// A status to be written, and the Events that follow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Draft {
@@ -119,5 +122,10 @@ impl Draft {
 }
 
 fn event_record(warning: bool, reason: &str, message: &str) -> EventRecord {
+    let mut end = message.len().min(MAX_EVENT_MESSAGE_BYTES);
+    while !message.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let message = message.get(..end).unwrap_or_default();
     EventRecord { warning, reason: reason.into(), message: message.into() }
 }

@@ -95,7 +95,8 @@ impl Decisions<'_, '_> {
         let finish = counted_ending.filter(|_| !record.is_full && branch.living.terminating == 0);
         let difference = Difference::between(facts.snapshot, &draft);
         let due = match batching::due(facts, difference) {
-            Due::InMs(_) if finish.is_some() || facts.deleting => Due::Now,
+            // A full record has nothing to gather; a Job that ends, or is deleted, has somebody waiting.
+            Due::InMs(_) if finish.is_some() || record.is_full || facts.deleting => Due::Now,
             due @ (Due::Now | Due::InMs(_)) => due,
         };
         let mut written = Written {

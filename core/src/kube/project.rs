@@ -99,7 +99,7 @@ fn all_statuses(pod: &Pod) -> impl Iterator<Item = &super::ContainerStatus> {
 }
 
 /// When the Pod ended, as upstream finds it (backoff_utils.go, getFinishedTime): the latest end of a
-/// container, else the last change of Ready, else the deletion less its grace, else the creation.
+/// container, else the change of Ready to False, else the deletion less its grace, else the creation.
 fn finished_s(pod: &Pod) -> i64 {
     let failing = pod.metadata.is_terminating();
     if !pod.is_terminal() && !failing {
@@ -111,7 +111,8 @@ fn finished_s(pod: &Pod) -> i64 {
     if let Some(latest) = all.and_then(|ends| ends.into_iter().max()) {
         return latest.unix_seconds;
     }
-    if let Some(changed) = pod.ready_condition().and_then(|condition| condition.last_transition_time) {
+    let unready = pod.ready_condition().filter(|condition| condition.status == ConditionStatus::False);
+    if let Some(changed) = unready.and_then(|condition| condition.last_transition_time) {
         return changed.unix_seconds;
     }
     if let Some(deleted) = pod.metadata.deletion_timestamp {
