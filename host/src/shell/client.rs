@@ -178,12 +178,15 @@ pub(super) async fn read(response: Response<Body>) -> Result<Answer, SendFault> 
     Ok(Answer { code, body, retry_after_ms })
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line: the first of each, since what follows may quote a file with secrets.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let first_line = |error: &dyn std::error::Error| -> String {
+        error.to_string().lines().next().unwrap_or_default().to_owned()
+    };
+    let mut text = first_line(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let said = cause.to_string();
+        let said = first_line(cause);
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);

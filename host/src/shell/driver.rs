@@ -146,6 +146,8 @@ impl Driver {
         if self.controller.poll_timeout().is_some_and(|due| due <= now.monotonic_ms) {
             self.controller.handle_timeout(now);
         }
+        // Before the next runs, so that a key's sync has been counted when its next one begins.
+        self.report_all();
         while let Some(command) = self.controller.poll_watch() {
             self.watch(command);
         }
@@ -161,9 +163,7 @@ impl Driver {
                 self.send(request);
             }
         }
-        while let Some(notice) = self.controller.poll_notice() {
-            self.report(&notice);
-        }
+        self.report_all();
         let synced = self.controller.is_synced();
         self.tools.metrics.state(
             self.controller.stats(),
@@ -254,6 +254,12 @@ impl Driver {
                 Outcome::Rejected(_) => metrics.pod_creation(job, false),
                 Outcome::NotSent | Outcome::Unknown => {}
             }
+        }
+    }
+
+    fn report_all(&mut self) {
+        while let Some(notice) = self.controller.poll_notice() {
+            self.report(&notice);
         }
     }
 

@@ -106,7 +106,8 @@ fn event(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (kind, reason) = (words.first()?, words.get(1)?);
     let from = words.iter().position(|word| word.ends_with("-controller"))?;
-    let message = words.get(from + 1..)?.join(" ");
+    // Upstream's client gathers Events once there are ten alike, which says how it saves writes.
+    let message = words.get(from + 1..)?.join(" ").replace("(combined from similar events): ", "");
     let length = if message.contains(" pod: ") { message.len().saturating_sub(5) } else { message.len() };
     let message = message.get(..length)?;
     Some(format!("{kind} {reason} {} {message}", words.get(from)?))
