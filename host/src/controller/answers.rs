@@ -1,6 +1,6 @@
 //! What answers mean: into the cache, to the plan that asked, or to a read that settles them.
 
-use windlass_core::kube::{ApiStatus, Kind, Object, Uid};
+use windlass_core::kube::{ApiStatus, Kind, Object, ObjectMeta, Uid};
 use windlass_core::view::LiveOwner;
 
 use super::{Controller, Notice};
@@ -118,13 +118,12 @@ impl Controller {
         self.report_done(now, key, operation, object.as_ref());
         let mut changes = Vec::new();
         match (operation, &object) {
-            (Operation::DeletePod(pod), Some(Object::Pod(answer)))
-                if answer.metadata.is_terminating() && exists(&answer.metadata) =>
-            {
-                let _ = pod;
+            (Operation::DeletePod(_), Some(Object::Pod(answer))) if is_kept(&answer.metadata) => {
                 self.cache.acknowledged(Object::Pod(answer.clone()), &mut changes);
             }
             (Operation::DeletePod(_) | Operation::DeleteJob(_), _) => self.confirm_gone(now, operation),
+            // The answer to a patch that removes what kept the object shows it once more.
+            (_, Some(object)) if is_ended(object.metadata()) => self.confirm_gone(now, operation),
             (_, Some(object)) => self.cache.acknowledged(object.clone(), &mut changes),
             (_, None) => {}
         }
@@ -316,8 +315,16 @@ impl Controller {
     }
 }
 
-fn exists(metadata: &windlass_core::kube::ObjectMeta) -> bool {
-    !metadata.finalizers.is_empty() || metadata.deletion_grace_period_seconds != Some(0)
+/// Whether an object that is about to go is still there.
+fn is_kept(metadata: &ObjectMeta) -> bool {
+    metadata.is_terminating() && !is_ended(metadata)
+}
+
+/// Whether nothing keeps an object any more that is about to go: the server removes it with the same write.
+fn is_ended(metadata: &ObjectMeta) -> bool {
+    metadata.is_terminating()
+        && metadata.finalizers.is_empty()
+        && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
 }
 
 fn live_owner(uid: &Uid, found: Option<&Object>) -> LiveOwner {
