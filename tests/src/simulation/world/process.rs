@@ -33,6 +33,8 @@ pub(in crate::simulation) struct Process {
     pub(super) watch_ms: u64,
     /// Typical time of one way to the server, milliseconds.
     pub(super) way_ms: u64,
+    /// Lists in a row that were served from an older state.
+    pub(super) lagging_lists: BTreeMap<Kind, u32>,
     armed_ms: Option<u64>,
 }
 
@@ -51,6 +53,7 @@ impl Process {
             busy_workers: 0,
             watch_ms: random.pick(&[1, 1, 3, 20]),
             way_ms: random.pick(&[1, 1, 2, 10]),
+            lagging_lists: BTreeMap::new(),
             armed_ms: None,
         }
     }

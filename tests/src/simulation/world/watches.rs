@@ -11,6 +11,9 @@ use crate::simulation::faults::Fault;
 /// Most events that a watch delivers before the process gets to work.
 const MOST_AT_ONCE: u64 = 8;
 
+/// Most lists in a row that are served from an older state.
+const MOST_LAGGING_LISTS: u32 = 2;
+
 /// A list or watch as its process sees it.
 #[derive(Clone, Debug)]
 pub(in crate::simulation) struct Stream {
@@ -37,8 +40,8 @@ impl World<'_> {
         self.checkers.watch_command(process, command);
         match command {
             WatchCommand::List { kind, stream } => {
+                let lagging = self.list_lags(process, kind);
                 self.replace(process, kind, stream, NOTHING, false);
-                let lagging = self.faults.strikes(Fault::ListLagging, self.now_ms);
                 let page = NextPage {
                     token: None,
                     at: lagging.then(|| self.lagging_revision()),
@@ -327,6 +330,18 @@ impl World<'_> {
     fn is_open(&self, process: usize, incarnation: u32, kind: Kind, stream: StreamId) -> bool {
         self.is_current(process, incarnation)
             && self.processes[process].streams.get(&kind).is_some_and(|open| open.id == stream)
+    }
+
+    /// Whether a list is served from an older state. The first list of a process never is: it is a consistent
+    /// read, and nothing could tell. Nor is the third in a row, after which the history counts as gone back.
+    fn list_lags(&mut self, process: usize, kind: Kind) -> bool {
+        let now_ms = self.now_ms;
+        let this = &mut self.processes[process];
+        let is_first = !this.streams.contains_key(&kind);
+        let in_a_row = this.lagging_lists.entry(kind).or_default();
+        let lags = !is_first && *in_a_row < MOST_LAGGING_LISTS && self.faults.strikes(Fault::ListLagging, now_ms);
+        *in_a_row = if lags { *in_a_row + 1 } else { 0 };
+        lags
     }
 
     /// A state of some while ago.
