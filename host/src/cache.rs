@@ -209,6 +209,12 @@ impl Cache {
         self.pods.owned_by(uid)
     }
 
+    /// How many Pods have a controller of that uid, marked and ended ones included.
+    #[must_use]
+    pub fn pod_count_of(&self, uid: &Uid) -> u32 {
+        u32::try_from(self.pods.count_of(uid)).unwrap_or(u32::MAX)
+    }
+
     /// Pods of a namespace that have no controller, in order of name.
     pub fn pods_without_controller(&self, namespace: &Str) -> impl Iterator<Item = &Arc<PodEntry>> {
         self.pods.without_controller(namespace)

@@ -118,7 +118,8 @@ pub struct Controller {
     pending: BTreeMap<RequestId, Pending>,
     reads: VecDeque<ReadDue>,
     reads_later: BTreeMap<(u64, u64), ReadDue>,
-    events: VecDeque<EventManifest>,
+    /// Events that wait, and how often each was tried.
+    events: VecDeque<(Arc<EventManifest>, u32)>,
     paused: BTreeMap<Flow, u64>,
     notices: VecDeque<Notice>,
     stats: Stats,
@@ -258,8 +259,8 @@ impl Controller {
             }
             Flow::Write => self.next_write(now)?,
             Flow::Event => {
-                let event = self.events.pop_front()?;
-                (Pending::Event, Operation::CreateEvent(Arc::new(event)))
+                let (event, tries) = self.events.pop_front()?;
+                (Pending::Event { event: event.clone(), tries }, Operation::CreateEvent(event))
             }
         };
         self.sequence += 1;

@@ -79,7 +79,12 @@ impl Execution {
         let namespace = job.metadata.namespace.clone();
         let taken =
             |name: &str| cache.pod(&Name { namespace: namespace.clone(), name: name.into() }).is_some();
-        let first = if slot.index.is_some() { 0 } else { self.next_attempt };
+        // Where slots are all alike, as many attempts as there are Pods are taken for sure, or were: to begin
+        // there saves looking at each, and two views that differ by deleted Pods still derive one name.
+        let first = match slot.index {
+            Some(_) => 0,
+            None => self.next_attempt.max(cache.pod_count_of(&job.metadata.uid)),
+        };
         let (name, attempt) = naming::pod_name(template, &job.metadata.uid, slot, first, &taken);
         let manifest: PodManifest = template.pod(slot, name);
         if slot.index.is_none() {

@@ -57,6 +57,10 @@ impl PodCache {
         self.by_controller.get(uid).into_iter().flat_map(BTreeMap::values)
     }
 
+    pub(super) fn count_of(&self, uid: &Uid) -> usize {
+        self.by_controller.get(uid).map_or(0, BTreeMap::len)
+    }
+
     pub(super) fn without_controller(&self, namespace: &Str) -> impl Iterator<Item = &Arc<PodEntry>> {
         let first = Name { namespace: namespace.clone(), name: "".into() };
         self.without_controller

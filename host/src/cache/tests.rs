@@ -111,7 +111,8 @@ fn a_pods_row_learns_of_its_job_whichever_comes_first() {
         for object in objects {
             cache.watched(object, &mut changes);
         }
-        let entry = cache.pods_of(&"job-uid".into()).next().cloned().expect("the Pod is indexed by its owner");
+        let entry =
+            cache.pods_of(&"job-uid".into()).next().cloned().expect("the Pod is indexed by its owner");
         assert_ne!(entry.row.flags & OWNED, 0, "job first: {job_first}");
         assert_ne!(cache.pod(&name("a")).expect("it is cached").row.flags & OWNED, 0);
     }

@@ -1,5 +1,7 @@
 //! What answers mean: into the cache, to the plan that asked, or to a read that settles them.
 
+use std::sync::Arc;
+
 use windlass_core::kube::{ApiStatus, Kind, Object, ObjectMeta, Uid};
 use windlass_core::view::LiveOwner;
 
@@ -7,12 +9,14 @@ use super::{Controller, Notice};
 use crate::Now;
 use crate::apply::{Execution, Failure, Refusal, Settled, Ticket, refusal};
 use crate::key::{Key, Name};
-use crate::request::{Flow, Operation, Outcome, RequestId, Term};
+use crate::request::{EventManifest, Flow, Operation, Outcome, RequestId, Term};
 
 /// First wait before a read that settles an outcome is tried again, milliseconds.
 pub(super) const READ_RETRY_BASE_MS: u64 = 100;
 /// Longest such wait, milliseconds.
 pub(super) const READ_RETRY_MAX_MS: u64 = 10_000;
+/// How often an Event is tried before it is given up.
+pub(super) const MAX_EVENT_TRIES: u32 = 5;
 /// How long a flow rests after a 429 that names no time, milliseconds.
 pub(super) const DEFAULT_PAUSE_MS: u64 = 1_000;
 
@@ -21,7 +25,7 @@ pub(super) const DEFAULT_PAUSE_MS: u64 = 1_000;
 pub(super) enum Pending {
     Write { key: Key, ticket: Ticket, operation: Operation },
     Read(ReadDue),
-    Event,
+    Event { event: Arc<EventManifest>, tries: u32 },
 }
 
 /// A read that is due.
@@ -63,7 +67,7 @@ impl Controller {
             let flow = match &pending {
                 Pending::Write { .. } => Flow::Write,
                 Pending::Read(_) => Flow::Read,
-                Pending::Event => Flow::Event,
+                Pending::Event { .. } => Flow::Event,
             };
             let until = now.monotonic_ms.saturating_add(status.retry_after_ms.unwrap_or(DEFAULT_PAUSE_MS));
             let paused = self.paused.entry(flow).or_default();
@@ -74,7 +78,19 @@ impl Controller {
                 self.write_answered(now, &key, ticket, operation, outcome);
             }
             Pending::Read(read) => self.read_answered(now, read, outcome),
-            Pending::Event => {}
+            Pending::Event { event, tries } => self.event_answered(event, tries, &outcome),
+        }
+    }
+
+    /// Tries an Event again that the server did not take for now; its name keeps it from being recorded twice.
+    fn event_answered(&mut self, event: Arc<EventManifest>, tries: u32, outcome: &Outcome) {
+        let again = match outcome {
+            Outcome::NotSent | Outcome::Unknown => true,
+            Outcome::Rejected(status) => status.code == 429 || status.code >= 500,
+            Outcome::Done(_) => false,
+        };
+        if again && tries < MAX_EVENT_TRIES {
+            self.events.push_back((event, tries + 1));
         }
     }
 
