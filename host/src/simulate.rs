@@ -12,6 +12,7 @@ pub mod report;
 
 use std::sync::Arc;
 
+use serde_json::json;
 use windlass_core::kube::{Object, Str, Uid};
 use windlass_sandbox::cluster::{Cluster, ClusterOptions};
 use windlass_sandbox::{Actor, Applied, ApplyError, Commit, Store, StoreOptions};
@@ -19,7 +20,7 @@ use windlass_sandbox::{Actor, Applied, ApplyError, Commit, Store, StoreOptions};
 use crate::controller::Config;
 use crate::engine::Engine;
 use driver::{Driver, Progress};
-use manifest::{Document, ManifestFault, object_title};
+use manifest::{Document, ManifestFault, Place};
 
 /// Nodes of the cluster where neither the options nor the manifests say how many.
 pub const DEFAULT_NODES: u32 = 3;
@@ -56,15 +57,19 @@ impl Simulation {
         engine: Arc<dyn Engine>,
         options: Options,
     ) -> Result<Self, ManifestFault> {
-        let store =
-            StoreOptions { seed: options.seed, record_commits: options.keep_changes, ..StoreOptions::default() };
+        let store = StoreOptions {
+            seed: options.seed,
+            record_commits: options.keep_changes,
+            ..StoreOptions::default()
+        };
         let mut cluster = Cluster::new(ClusterOptions { store, ..ClusterOptions::default() });
-        let brings_nodes = documents.iter().any(|document| object_title(&document.text).starts_with("Node"));
+        let brings_nodes = documents.iter().any(|document| document.kind == "Node");
         let nodes = options.nodes.unwrap_or(if brings_nodes { 0 } else { DEFAULT_NODES });
         for number in 0..nodes.min(MAX_NODES) {
-            let node = format!(r#"{{"apiVersion":"v1","kind":"Node","metadata":{{"name":"node-{number}"}}}}"#);
-            let place = manifest::Place { source: "--nodes".into(), line: 1 };
-            apply(&mut cluster, &Document { place, text: node })?;
+            let name = format!("node-{number}");
+            let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name } });
+            let place = Place { source: "--nodes".into(), line: u64::from(number) + 1 };
+            apply(&mut cluster, &Document::new(place, &node))?;
         }
         let mut jobs = Vec::new();
         for document in documents {
@@ -109,13 +114,12 @@ impl Simulation {
 fn apply(cluster: &mut Cluster, document: &Document) -> Result<Applied, ManifestFault> {
     let applied = cluster.request(0, |store| store.apply_manifest(Actor::USER, &document.text));
     applied.or_else(|error| match error {
-        ApplyError::Refused(status) if status.is_already_exists() && object_title(&document.text).starts_with("Namespace") => {
+        ApplyError::Refused(status) if status.is_already_exists() && document.kind == "Namespace" => {
             Ok(Applied::Namespace(Str::default()))
         }
-        error => Err(ManifestFault::Apply {
-            place: document.place.clone(),
-            object: object_title(&document.text),
-            error,
-        }),
+        error => {
+            let (place, object) = (document.place.clone(), document.title.clone());
+            Err(ManifestFault::Apply { place, object, error })
+        }
     })
 }

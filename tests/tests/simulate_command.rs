@@ -88,7 +88,8 @@ fn machines_get_one_list_of_whole_objects_and_nothing_else() {
     let items = list["items"].as_array().expect("items");
     let of_kind = |kind: &str| items.iter().filter(|item| item["kind"] == kind).collect::<Vec<_>>();
     assert_eq!((of_kind("Job").len(), of_kind("Pod").len()), (2, 6));
-    let indexed = of_kind("Job").into_iter().find(|job| job["metadata"]["name"] == "indexed-job").expect("it");
+    let indexed =
+        of_kind("Job").into_iter().find(|job| job["metadata"]["name"] == "indexed-job").expect("it");
     assert_eq!(indexed["status"]["completedIndexes"], "0-4");
     for pod in of_kind("Pod") {
         assert_eq!(pod["status"]["phase"], "Succeeded", "{pod:#}");
@@ -147,7 +148,10 @@ fn an_unknown_kind_is_told_with_the_kinds_that_are_served() {
     let Outcome { code, out, err } =
         simulate(&["-f", "-"], "---\n# one\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n");
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(err.starts_with("windlass: standard input:3: Deployment \"web\": apps/v1 Deployment is not served"), "{err}");
+    assert!(
+        err.starts_with("windlass: standard input:3: Deployment \"web\": apps/v1 Deployment is not served"),
+        "{err}"
+    );
     assert!(err.contains("batch/v1 Job") && err.contains("Namespace"), "{err}");
 }
 

@@ -97,7 +97,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Simulation::new(&documents, engine, options).map_err(|fault| Failure::Failed(fault.to_string()))?;
     let clock = WallClock::start();
     let mut watcher = Watcher::new(clock);
-    simulation.run_until(u64::from(arguments.until.ms()), &mut |progress, cluster| {
+    let until_ms = u64::try_from(arguments.until.0.as_millis()).unwrap_or(u64::MAX);
+    simulation.run_until(until_ms, &mut |progress, cluster| {
         watcher.look(progress, cluster);
     });
     let wall_ms = clock.elapsed().as_millis();

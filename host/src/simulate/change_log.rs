@@ -81,7 +81,8 @@ fn details(before: Option<&Object>, after: Option<&Object>) -> Vec<String> {
 
 fn created_pod(pod: &Pod) -> Vec<String> {
     let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
-    let of = pod.metadata.controller().map(|owner| format!("of {}/{}", owner.kind.to_lowercase(), owner.name));
+    let of =
+        pod.metadata.controller().map(|owner| format!("of {}/{}", owner.kind.to_lowercase(), owner.name));
     of.into_iter().chain(index.map(|index| format!("index {index}"))).collect()
 }
 

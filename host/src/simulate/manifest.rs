@@ -17,8 +17,28 @@ const MAX_NODES: usize = 10_000_000;
 pub struct Document {
     /// Where it stands.
     pub place: Place,
+    /// Its kind, as written.
+    pub kind: String,
+    /// Kind and name as a person would call it, such as `Job "pi"`.
+    pub title: String,
     /// The object as JSON.
     pub text: String,
+}
+
+impl Document {
+    /// The document that `object` makes, which stands at `place`.
+    #[must_use]
+    pub fn new(place: Place, object: &Value) -> Self {
+        let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let metadata = object.get("metadata");
+        let name =
+            metadata.and_then(|metadata| metadata.get("name").or_else(|| metadata.get("generateName")));
+        let called = if kind.is_empty() { "an object without kind" } else { &kind };
+        let title = name
+            .and_then(Value::as_str)
+            .map_or_else(|| called.to_owned(), |name| format!("{called} {name:?}"));
+        Self { place, kind, title, text: object.to_string() }
+    }
 }
 
 /// Where a document stands.
@@ -81,7 +101,10 @@ impl fmt::Display for ManifestFault {
                 write!(formatter, "{source}: not a manifest in YAML or JSON: {found}")
             }
             Self::NotAnObject { place, found } => {
-                write!(formatter, "{place}: a manifest is an object with apiVersion and kind; this is {found}")
+                write!(
+                    formatter,
+                    "{place}: a manifest is an object with apiVersion and kind; this is {found}"
+                )
             }
             Self::Apply { place, object, error: ApplyError::Refused(status) } => {
                 write!(formatter, "{place}: {object} is refused: {}", causes(&status.message))
@@ -123,16 +146,6 @@ pub fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Manifes
     Ok(documents)
 }
 
-/// Kind and name of an object as a person would call it, such as `Job "pi"`.
-#[must_use]
-pub fn object_title(text: &str) -> String {
-    let object: Value = serde_json::from_str(text).unwrap_or_default();
-    let kind = object.get("kind").and_then(Value::as_str).unwrap_or("an object without kind");
-    let metadata = object.get("metadata");
-    let name = metadata.and_then(|metadata| metadata.get("name").or_else(|| metadata.get("generateName")));
-    name.and_then(Value::as_str).map_or_else(|| kind.to_owned(), |name| format!("{kind} {name:?}"))
-}
-
 fn push(documents: &mut Vec<Document>, place: &Place, value: Value) -> Result<(), ManifestFault> {
     let found = match &value {
         Value::Object(_) => None,
@@ -148,8 +161,22 @@ fn push(documents: &mut Vec<Document>, place: &Place, value: Value) -> Result<()
     {
         return items.iter().try_for_each(|item| push(documents, place, item.clone()));
     }
-    documents.push(Document { place: place.clone(), text: value.to_string() });
+    let mut value = value;
+    remove_nulls(&mut value);
+    documents.push(Document::new(place.clone(), &value));
     Ok(())
+}
+
+/// Removes fields that are null: to the API they are absent, and templates of manifests are full of them.
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn syntax(source: &Arc<str>, error: &serde_saphyr::Error) -> ManifestFault {
@@ -222,6 +249,14 @@ mod tests {
         let text = "mode: 0644\nsuspend: yes\nquoted: \"5\"\nversion: 1.20\n";
         let documents = read_documents("-", text).expect("a document");
         assert_eq!(documents[0].text, r#"{"mode":420,"quoted":"5","suspend":true,"version":1.2}"#);
+    }
+
+    #[test]
+    fn fields_that_are_null_are_absent() {
+        let documents =
+            read_documents("-", "kind: Pod\nmetadata:\n  labels:\nspec:\n  list: [{a: ~, b: 1}]\n");
+        let text = documents.expect("a document").remove(0).text;
+        assert_eq!(text, r#"{"kind":"Pod","metadata":{},"spec":{"list":[{"b":1}]}}"#);
     }
 
     #[test]

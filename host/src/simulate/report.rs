@@ -1,6 +1,6 @@
 //! What a simulation came to: for people as kubectl shows it, for machines as a `v1 List`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -35,9 +35,9 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
         report.push_str(&get_jobs(&jobs, now_unix_ms));
     }
     let mut events = events_by_object(store);
-    for job in jobs.iter().take(MAX_DESCRIBED) {
+    for (position, job) in jobs.iter().take(MAX_DESCRIBED).enumerate() {
         let about = events.remove(&*job.metadata.uid).unwrap_or_default();
-        report.push('\n');
+        report.push_str(if position == 0 { "\n" } else { "\n\n" });
         report.push_str(&describe_job(job, &about, now_unix_ms));
     }
     if jobs.len() > MAX_DESCRIBED {
@@ -82,7 +82,8 @@ fn log(report: &mut String, simulation: &mut Simulation) {
     let lost = simulation.store().lost_commits();
     let commits = simulation.take_commits();
     if lost > 0 {
-        let _ = writeln!(report, "The first {lost} changes are not in this log, which keeps the latest only.");
+        let _ =
+            writeln!(report, "The first {lost} changes are not in this log, which keeps the latest only.");
     }
     report.push_str(&change_log(&commits, simulation.store().events()));
     report.push('\n');
@@ -130,9 +131,10 @@ fn outcome(simulation: &Simulation, jobs: &[&Job]) -> String {
     for job in jobs {
         *states.entry(job_state(job)).or_default() += 1;
     }
+    let present: BTreeSet<&str> = jobs.iter().map(|job| &*job.metadata.uid).collect();
     let gone: Vec<&str> = simulation
         .applied_jobs()
-        .filter(|(_, uid)| !jobs.iter().any(|job| job.metadata.uid == **uid))
+        .filter(|(_, uid)| !present.contains(&***uid))
         .map(|(name, _)| &**name)
         .collect();
     let mut parts: Vec<String> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
@@ -181,12 +183,13 @@ fn why(job: &Job, pods: &[&Pod]) -> String {
     }
     let count = |wanted: PodPhase| pods.iter().filter(|pod| pod.status.phase == wanted).count();
     let unplaced = pods.iter().filter(|pod| pod.spec.node_name.is_none() && !pod.is_terminal()).count();
-    let mut parts: Vec<String> = [PodPhase::Pending, PodPhase::Running, PodPhase::Succeeded, PodPhase::Failed]
-        .into_iter()
-        .map(|wanted| (wanted, count(wanted)))
-        .filter(|(_, count)| *count > 0)
-        .map(|(wanted, count)| format!("{count} {}", phase(wanted)))
-        .collect();
+    let mut parts: Vec<String> =
+        [PodPhase::Pending, PodPhase::Running, PodPhase::Succeeded, PodPhase::Failed]
+            .into_iter()
+            .map(|wanted| (wanted, count(wanted)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(wanted, count)| format!("{count} {}", phase(wanted)))
+            .collect();
     if unplaced > 0 {
         parts.push(format!("{unplaced} of them without a node that takes them"));
     }

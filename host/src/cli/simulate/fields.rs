@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use windlass_host::simulate::manifest::{Document, object_title};
+use windlass_host::simulate::manifest::Document;
 
 /// What the API server says of a document that holds unknown fields or values of another shape; kinds that are not
 /// served are left to those who know them.
@@ -21,7 +21,7 @@ pub(super) fn refusal(document: &Document) -> Option<String> {
         ("v1", "Namespace") => problem::<Namespace>(&written),
         _ => None,
     }?;
-    let (place, title) = (&document.place, object_title(&document.text));
+    let Document { place, title, .. } = document;
     Some(format!(
         "{place}: {title} is refused: {kind} in version \"v1\" cannot be handled as a {kind}: {problem}"
     ))

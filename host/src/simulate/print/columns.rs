@@ -65,7 +65,8 @@ impl Columns {
             let plain = rest.iter().take_while(|line| !has_cell(line)).count();
             let (before, from_block) = rest.split_at(plain);
             before.iter().for_each(|line| self.write_line(line, widths));
-            let (block, after) = from_block.split_at(from_block.iter().take_while(|line| has_cell(line)).count());
+            let (block, after) =
+                from_block.split_at(from_block.iter().take_while(|line| has_cell(line)).count());
             if !block.is_empty() {
                 let widest = block.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
                 widths.push((widest + self.padding).max(self.minimum_width));
@@ -127,12 +128,18 @@ mod tests {
 
     #[test]
     fn empty_cells_keep_their_width() {
-        assert_eq!(aligned(Columns::of_describe(), "Labels:\ta\n\tb\nMedium:\t\n"), "Labels:  a\n         b\nMedium:  \n");
+        assert_eq!(
+            aligned(Columns::of_describe(), "Labels:\ta\n\tb\nMedium:\t\n"),
+            "Labels:  a\n         b\nMedium:  \n"
+        );
     }
 
     #[test]
     fn lists_have_wide_columns_of_at_least_six() {
-        assert_eq!(aligned(Columns::of_get(), "N\tSTATUS\tA\nx\ty\tz\n"), "N     STATUS   A\nx     y        z\n");
+        assert_eq!(
+            aligned(Columns::of_get(), "N\tSTATUS\tA\nx\ty\tz\n"),
+            "N     STATUS   A\nx     y        z\n"
+        );
     }
 
     #[test]

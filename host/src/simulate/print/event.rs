@@ -78,13 +78,19 @@ pub(super) fn describe_events(out: &mut Columns, events: &[PrintedEvent], now_un
     out.line(1, format_args!("Type\tReason\tAge\tFrom\tMessage"));
     out.line(1, format_args!("----\t------\t----\t----\t-------"));
     for event in by_time {
-        let source =
-            if event.source.component.is_empty() { &event.reporting_component } else { &event.source.component };
+        let source = if event.source.component.is_empty() {
+            &event.reporting_component
+        } else {
+            &event.source.component
+        };
         let age = age(event, now_unix_ms);
         let path = &event.involved_object.field_path;
         let separator = if path.is_empty() { "" } else { ": " };
         let message = event.message.trim();
-        out.line(1, format_args!("{}\t{}\t{age}\t{source}\t{path}{separator}{message}", event.kind, event.reason));
+        out.line(
+            1,
+            format_args!("{}\t{}\t{age}\t{source}\t{path}{separator}{message}", event.kind, event.reason),
+        );
     }
 }
 

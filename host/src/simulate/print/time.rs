@@ -4,8 +4,10 @@ use windlass_core::kube::Time;
 
 /// The instant in the form of RFC 1123 with a numeric zone, in UTC: `Sun, 22 Nov 2026 09:57:48 +0000`.
 pub(super) fn rfc_1123(time: Time) -> String {
-    jiff::Timestamp::from_second(time.unix_seconds)
-        .map_or_else(|_| time.to_string(), |instant| instant.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string())
+    jiff::Timestamp::from_second(time.unix_seconds).map_or_else(
+        |_| time.to_string(),
+        |instant| instant.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string(),
+    )
 }
 
 #[cfg(test)]

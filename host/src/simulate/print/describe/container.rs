@@ -114,7 +114,12 @@ fn probe_text(probe: &Probe) -> String {
     if let Some(get) = &probe.http_get {
         let scheme = get.scheme.to_lowercase();
         let slash = if get.path.is_empty() || get.path.starts_with('/') { "" } else { "/" };
-        return format!("http-get {scheme}://{}:{}{slash}{} {attributes}", get.host, plain(&get.port), get.path);
+        return format!(
+            "http-get {scheme}://{}:{}{slash}{} {attributes}",
+            get.host,
+            plain(&get.port),
+            get.path
+        );
     }
     if let Some(socket) = &probe.tcp_socket {
         return format!("tcp-socket {}:{} {attributes}", socket.host, plain(&socket.port));

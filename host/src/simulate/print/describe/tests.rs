@@ -32,7 +32,7 @@ impl Captured {
         serde_json::from_str(self.job).expect("the captured Job")
     }
 
-    /// The Events about the Job; kubectl asks the server for these alone.
+    /// The Events about the Job, in order of their names, as the server lists them to kubectl.
     fn events(&self, job: &Job) -> Vec<PrintedEvent> {
         let list: EventList = serde_json::from_str(self.events).expect("the captured Events");
         let about = |event: &PrintedEvent| event.involved_object.uid == job.metadata.uid;

@@ -108,9 +108,9 @@ fn describe(out: &mut Columns, volume: &Map<String, Value>) {
 }
 
 fn empty_dir(out: &mut Columns, source: &Value) {
-    let limit = source.get("sizeLimit").filter(|limit| {
-        Quantity::parse(&plain(limit)).is_some_and(Quantity::is_positive)
-    });
+    let limit = source
+        .get("sizeLimit")
+        .filter(|limit| Quantity::parse(&plain(limit)).is_some_and(Quantity::is_positive));
     out.line(2, format_args!("Type:\tEmptyDir (a temporary directory that shares a pod's lifetime)"));
     out.line(2, format_args!("Medium:\t{}", source.get("medium").map(plain).unwrap_or_default()));
     out.line(2, format_args!("SizeLimit:\t{}", limit.map_or_else(|| "<unset>".to_owned(), amount)));
@@ -169,11 +169,8 @@ fn ephemeral(out: &mut Columns, source: &Value) {
         [("Labels", "/metadata/labels", "="), ("Annotations", "/metadata/annotations", ": ")]
     {
         let pairs = claim.pointer(pointer).and_then(Value::as_object);
-        let texts: Vec<String> = pairs
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| format!("{key}{sign}{}", plain(value)))
-            .collect();
+        let texts: Vec<String> =
+            pairs.into_iter().flatten().map(|(key, value)| format!("{key}{sign}{}", plain(value))).collect();
         multiline(out, title, &texts);
     }
     out.line(2, format_args!("Capacity:\t"));
