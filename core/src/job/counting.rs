@@ -33,8 +33,9 @@ impl Tally {
                 .filter(|pod| pod.is_tracked() && facts.is_countable(pod.row.index) && is_chosen(*pod));
             pods.map(|pod| pod.position).collect()
         };
-        let succeeded = new(&|pod| pod.is_succeeded() && !pod.is_recorded_succeeded());
-        let failed = new(&|pod| pod.is_failed(facts.job) && !pod.is_recorded_failed());
+        // A stale view may show a recorded Pod as it was before: what was recorded first stays.
+        let succeeded = new(&|pod| pod.is_succeeded() && !pod.is_recorded());
+        let failed = new(&|pod| pod.is_failed(facts.job) && !pod.is_recorded());
         let counted = failed.iter().filter(|position| facts.matches.counts(**position)).count();
         let (status, uncounted) = (&facts.job.status, &facts.snapshot.uncounted);
         Self {
@@ -145,14 +146,15 @@ enum Outcome {
 }
 
 fn outcome(facts: &Facts<'_>, pod: Pod<'_>, ending: Option<&Ending>) -> Outcome {
-    let is_countable = facts.is_countable(pod.row.index);
+    if !facts.is_countable(pod.row.index) || pod.is_recorded() {
+        return Outcome::Nothing;
+    }
     if pod.is_succeeded() {
-        let is_recorded = pod.is_recorded_failed() || pod.is_recorded_succeeded();
-        return if is_countable && !is_recorded { Outcome::Succeeded } else { Outcome::Nothing };
+        return Outcome::Succeeded;
     }
     // When the Job fails, every Pod that has not ended is a failure.
     let is_failed = pod.is_failed(facts.job) || ending.is_some_and(|ending| !ending.success);
-    if is_failed && is_countable && !pod.is_recorded_failed() && facts.matches.counts(pod.position) {
+    if is_failed && facts.matches.counts(pod.position) {
         Outcome::Failed
     } else {
         Outcome::Nothing

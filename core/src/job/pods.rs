@@ -31,10 +31,8 @@ pub(super) struct Pod<'pods> {
 
 /// The Job manages the Pod: it is owned and the selector matches.
 const CLAIMED: u8 = 1;
-/// The Pod's uid is in uncountedTerminatedPods.succeeded.
-const RECORDED_SUCCEEDED: u8 = 1 << 1;
-/// The Pod's uid is in uncountedTerminatedPods.failed.
-const RECORDED_FAILED: u8 = 1 << 2;
+/// The Pod's uid is in uncountedTerminatedPods.
+const RECORDED: u8 = 1 << 1;
 
 impl Pods {
     /// The Pods of `snapshot`, those that the Job does not manage left aside.
@@ -47,8 +45,8 @@ impl Pods {
         for (row, mark) in rows.iter().zip(&mut marks) {
             *mark = if is_claimed(row, &snapshot.job) { CLAIMED } else { 0 };
         }
-        mark(&mut marks, &snapshot.uncounted.succeeded, RECORDED_SUCCEEDED)?;
-        mark(&mut marks, &snapshot.uncounted.failed, RECORDED_FAILED)?;
+        mark(&mut marks, &snapshot.uncounted.succeeded, RECORDED)?;
+        mark(&mut marks, &snapshot.uncounted.failed, RECORDED)?;
         let mut pods = Self { rows, marks, active: Vec::new(), ready: 0, terminating: 0 };
         let (mut active, mut ready, mut terminating) = (Vec::new(), 0_u32, 0_u32);
         for pod in pods.iter() {
@@ -142,14 +140,9 @@ impl Pod<'_> {
         self.has(pod_flag::TRACKED)
     }
 
-    /// Whether the stored status lists the Pod among the uncounted successes.
-    pub(super) fn is_recorded_succeeded(self) -> bool {
-        self.marks & RECORDED_SUCCEEDED != 0
-    }
-
-    /// Whether the stored status lists the Pod among the uncounted failures.
-    pub(super) fn is_recorded_failed(self) -> bool {
-        self.marks & RECORDED_FAILED != 0
+    /// Whether the stored status lists the Pod among the uncounted, as whichever.
+    pub(super) fn is_recorded(self) -> bool {
+        self.marks & RECORDED != 0
     }
 }
 
