@@ -1,7 +1,5 @@
 //! Which keys a change of the cache concerns, and the Events that wait.
 
-use std::sync::Arc;
-
 use windlass_core::kube::{Job, Kind, Str, Uid};
 
 use super::{Controller, MAX_PENDING_EVENTS, Notice};
@@ -9,6 +7,7 @@ use crate::Now;
 use crate::cache::Change;
 use crate::key::{Key, Name};
 use crate::request::{EventManifest, ObjectRef};
+use crate::snapshot::managed_elsewhere;
 
 impl Controller {
     /// Queues what a change of the cache concerns.
@@ -20,6 +19,9 @@ impl Controller {
                     self.supersede(name);
                 }
                 self.queue.add(&Key::Job(name.clone()), due);
+                if !self.adopts(name) {
+                    self.enqueue_pods_without_controller(due, &name.namespace);
+                }
             }
             Change::JobGone { name, uid } => {
                 self.forget_job(name);
@@ -27,6 +29,7 @@ impl Controller {
                 for pod in orphans {
                     self.queue.add(&Key::OrphanPod(pod), due);
                 }
+                self.enqueue_pods_without_controller(due, &name.namespace);
                 // A Job of the same name may have come in its place.
                 self.queue.add(&Key::Job(name.clone()), due);
             }
@@ -54,9 +57,11 @@ impl Controller {
             }
             None => {
                 let labels = entry.pod.metadata.labels.clone();
-                let adopters: Vec<Name> =
+                let mut adopters: Vec<Name> =
                     self.cache.jobs_selecting(&name.namespace, &labels).cloned().collect();
-                let adopted = !adopters.is_empty();
+                adopters.retain(|job| self.adopts(job));
+                // One that is about to go is not adopted any more.
+                let adopted = !adopters.is_empty() && !entry.pod.metadata.is_terminating();
                 for job in adopters {
                     self.queue.add(&Key::Job(job), due);
                 }
@@ -69,6 +74,28 @@ impl Controller {
         let seen_to = job.is_some_and(|job| self.cache.job(&job).is_some());
         if !seen_to && entry.pod.is_tracked() {
             self.queue.add(&Key::OrphanPod(name.clone()), due);
+        }
+    }
+
+    /// Whether the Job takes in Pods without a controller: not once it has ended or is about to go.
+    fn adopts(&self, name: &Name) -> bool {
+        self.cache.job(name).is_some_and(|entry| {
+            let job = &entry.job;
+            !job.metadata.is_terminating()
+                && !job.is_finished()
+                && !managed_elsewhere(job, &self.config.job)
+        })
+    }
+
+    /// Queues the Pods that a Job would have adopted which adopts no more.
+    fn enqueue_pods_without_controller(&mut self, due: u64, namespace: &Str) {
+        let tracked = self
+            .cache
+            .pods_without_controller(namespace)
+            .filter(|entry| entry.crosses() && entry.pod.is_tracked());
+        let names: Vec<Name> = tracked.map(|entry| Name::of(&entry.pod.metadata)).collect();
+        for name in names {
+            self.enqueue_pod_itself(due, &name);
         }
     }
 
@@ -95,7 +122,7 @@ impl Controller {
         self.sequence += 1;
         let unique = (now.unix_ms as u64) << 20 | (self.sequence & 0xf_ffff);
         let metadata = &job.metadata;
-        let event = EventManifest {
+        self.events.push_back(EventManifest {
             name: format!("{}.{unique:x}", metadata.name).into(),
             namespace: metadata.namespace.clone(),
             kind: Kind::Job,
@@ -109,7 +136,6 @@ impl Controller {
             reason: reason.clone(),
             message: message.into(),
             unix_ms: now.unix_ms,
-        };
-        self.events.push_back((Arc::new(event), 0));
+        });
     }
 }
