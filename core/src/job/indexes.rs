@@ -5,7 +5,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
 /// A set of completion indexes: intervals in rising order that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,14 +150,31 @@ impl fmt::Display for CompletionIndexes {
             if !text.is_empty() {
                 text.push(',');
             }
-            write!(text, "{}", interval.first)?;
+            push_number(&mut text, interval.first);
             if interval.last > interval.first {
-                let separator = if interval.length() == 2 { ',' } else { '-' };
-                write!(text, "{separator}{}", interval.last)?;
+                text.push(if interval.length() == 2 { ',' } else { '-' });
+                push_number(&mut text, interval.last);
             }
         }
         formatter.write_str(&text)
     }
+}
+
+/// Appends decimal digits; formatting by `write!` would be most of the cost of a long set.
+fn push_number(text: &mut String, number: u32) {
+    let mut digits = [0_u8; 10];
+    let mut rest = number;
+    let mut length = 0_usize;
+    for digit in digits.iter_mut().rev() {
+        *digit = u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        length = length.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = digits.iter().skip(digits.len().saturating_sub(length));
+    text.extend(digits.map(|digit| char::from(b'0'.saturating_add(*digit))));
 }
 
 fn parse_interval(part: &str) -> Option<Interval> {

@@ -112,6 +112,7 @@ proptest! {
             world.happen(turn);
             world.step(turn[3])?;
         }
+        world.come_to_rest()?;
         world.run_to_the_end()?;
     }
 }
@@ -325,8 +326,8 @@ impl World {
         }
     }
 
-    /// One reconcile, of whose plan every step fails whose bit is set in `failing`.
-    fn step(&mut self, failing: u8) -> Verdict {
+    /// One reconcile, of whose plan every step fails whose bit is set in `failing`; whether anything was tried.
+    fn step(&mut self, failing: u8) -> Result<bool, TestCaseError> {
         let crossing: Vec<usize> = (0..self.pods.len()).filter(|pod| self.crosses(*pod)).collect();
         let mut pods = PodColumns::with_capacity(crossing.len());
         crossing.iter().for_each(|pod| pods.push(self.pods[*pod].row));
@@ -369,7 +370,7 @@ impl World {
             self.memo = plan.memo;
         }
         self.next_ms = plan.requeue_after_ms;
-        Ok(())
+        Ok(!went.is_empty())
     }
 
     fn act(&mut self, action: Action, crossing: &[usize]) -> Verdict {
@@ -490,6 +491,24 @@ impl World {
             failed_indexes: write.failed_indexes,
         };
         Ok(())
+    }
+
+    /// Nothing happens and nothing fails any more: the Job comes to rest, and then nothing was left undone.
+    fn come_to_rest(&mut self) -> Verdict {
+        for _ in 0..400 {
+            let has_acted = self.step(0)?;
+            match self.next_ms {
+                _ if has_acted => {}
+                Some(next_ms) => self.now_ms += i64::try_from(next_ms).unwrap_or(i64::MAX),
+                None => {
+                    self.now_ms += 3_600_000;
+                    self.memo.clear();
+                    prop_assert!(!self.step(0)?, "something was left undone that nothing would have woken");
+                    return Ok(());
+                }
+            }
+        }
+        Err(TestCaseError::fail("the Job does not come to rest"))
     }
 
     /// Every Pod ends well and nothing fails any more: the Job ends, and every Pod that ended was counted.
