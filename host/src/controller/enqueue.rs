@@ -1,5 +1,7 @@
 //! Which keys a change of the cache concerns, and the Events that wait.
 
+use std::sync::Arc;
+
 use windlass_core::kube::{Job, Kind, Str, Uid};
 
 use super::{Controller, MAX_PENDING_EVENTS, Notice};
@@ -122,7 +124,7 @@ impl Controller {
         self.sequence += 1;
         let unique = (now.unix_ms as u64) << 20 | (self.sequence & 0xf_ffff);
         let metadata = &job.metadata;
-        self.events.push_back(EventManifest {
+        let event = EventManifest {
             name: format!("{}.{unique:x}", metadata.name).into(),
             namespace: metadata.namespace.clone(),
             kind: Kind::Job,
@@ -136,6 +138,7 @@ impl Controller {
             reason: reason.clone(),
             message: message.into(),
             unix_ms: now.unix_ms,
-        });
+        };
+        self.events.push_back((Arc::new(event), 0));
     }
 }
