@@ -8,6 +8,8 @@
 mod compare;
 #[path = "real_cluster/crash.rs"]
 mod crash;
+#[path = "real_cluster/outage.rs"]
+mod outage;
 #[path = "real_cluster/process.rs"]
 mod process;
 #[path = "real_cluster/usage.rs"]

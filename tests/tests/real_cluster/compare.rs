@@ -73,7 +73,8 @@ fn await_last_event(plane: &ControlPlane, namespace: &str, name: &str, condition
     let selector = format!("--field-selector=involvedObject.name={name},reason={reason}");
     let kubectl = plane.as_administrator();
     let arguments = ["get", "events", "--namespace", namespace, "--watch", "--no-headers", &selector];
-    let mut watch = kubectl.command(&arguments).arg("--request-timeout=60s").stdout(Stdio::piped()).spawn()?;
+    let mut watch =
+        kubectl.command(&arguments).arg("--request-timeout=60s").stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
     BufReader::new(watch.stdout.take().context("stdout is piped")?).read_line(&mut line)?;
     watch.kill()?;
@@ -128,7 +129,9 @@ fn plain(object: &Value, job_uid: &str) -> Value {
     match object {
         Value::Object(fields) => {
             let kept = fields.iter().filter(|(field, _)| !is_chance(field));
-            Value::Object(kept.map(|(field, value)| (field.clone(), plain(value, job_uid))).collect::<Map<_, _>>())
+            Value::Object(
+                kept.map(|(field, value)| (field.clone(), plain(value, job_uid))).collect::<Map<_, _>>(),
+            )
         }
         Value::Array(items) => items.iter().map(|item| plain(item, job_uid)).collect(),
         Value::String(text) if text == job_uid => json!("UID"),
@@ -141,6 +144,8 @@ fn is_chance(field: &str) -> bool {
     let places = ["nodeName", "hostIP", "hostIPs", "podIP", "podIPs", "containerID"];
     let made = ["uid", "resourceVersion", "managedFields", "namespace"];
     // The Job's own name stands in its labels; a Pod's in generateName, but for its suffix.
-    field == "name" || field.ends_with("Time") || field.ends_with("Timestamp")
+    field == "name"
+        || field.ends_with("Time")
+        || field.ends_with("Timestamp")
         || [&times[..], &places, &made].iter().any(|list| list.contains(&field))
 }

@@ -81,7 +81,8 @@ fn a_kubeconfig_that_cannot_be_read_is_named() -> Result<()> {
     fs::write(&broken, "clusters: [")?;
     let broken = broken.display().to_string();
     for path in ["/nonexistent/kubeconfig", &broken] {
-        let ended = windlass(&["run", "--engine=native", "--bind-address=127.0.0.1:0", "--kubeconfig", path])?;
+        let ended =
+            windlass(&["run", "--engine=native", "--bind-address=127.0.0.1:0", "--kubeconfig", path])?;
         assert_eq!(ended.code, Some(1), "{}", ended.stderr);
         let told = sentence(&ended)?;
         assert!(told.contains(path) && told.contains("--kubeconfig"), "{told}");
@@ -137,6 +138,12 @@ fn grant(plane: &ControlPlane, told: &str) -> Result<()> {
          {{apiGroups: [events.k8s.io], resources: [events], verbs: [create]}}]\n"
     );
     plane.apply(&manifest)?;
-    plane.kubectl(&["create", "clusterrolebinding", "windlass", "--clusterrole=windlass", "--user=windlass"])?;
+    plane.kubectl(&[
+        "create",
+        "clusterrolebinding",
+        "windlass",
+        "--clusterrole=windlass",
+        "--user=windlass",
+    ])?;
     Ok(())
 }
