@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use windlass_core::kube::{
     COMPLETION_INDEX_ANNOTATION, CONTROLLER_UID_LABEL, ConditionStatus, ContainerState,
-    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, Kind, Object, Pod, PodCondition,
-    PodPhase, PodStatus, Str, Time, Uid,
+    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, Kind, Object, ObjectMeta, Pod, PodCondition,
+    PodManifest, PodPhase, PodStatus, Str, Time, Uid,
 };
 use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
 
 use super::random::{Random, mix};
-use super::workload::{Deed, Lot, NAMESPACE, Workload, manifest};
+use super::workload::{Deed, Lot, NAMESPACE, Workload, manifest, template};
 
 const ORPHAN_FINALIZER: &str = "orphan";
 const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
@@ -95,6 +95,10 @@ impl Cluster {
             (before, Some(Object::Pod(pod))) => {
                 if before.is_none() {
                     self.welcome(pod, turns);
+                }
+                let old = before.as_ref().and_then(|before| before.metadata().controller());
+                if let Some(owner) = old.filter(|_| pod.metadata.controller().is_none()) {
+                    turns.push((1, Turn::Collect(owner.uid.clone())));
                 }
                 if let Some(owner) = pod.metadata.controller()
                     && !self.jobs.contains(&owner.uid)
@@ -323,6 +327,21 @@ pub fn touch(store: &mut Store, kind: Kind, name: &str, value: u64) {
     let annotations = [("touched".into(), Some(Str::from(value.to_string())))];
     let patch = MetadataPatch { annotations: &annotations, ..MetadataPatch::default() };
     let _ = store.patch(Actor::USER, kind, NAMESPACE, name, &patch);
+}
+
+/// Removes a Pod by force, finalizers and all, and puts a stranger of the same name in its place.
+pub fn replace_pod(store: &mut Store, name: &str) {
+    let Ok(Object::Pod(pod)) = store.get(Kind::Pod, NAMESPACE, name) else { return };
+    for finalizer in pod.metadata.finalizers.iter() {
+        let patch = MetadataPatch { remove_finalizer: Some(finalizer), ..MetadataPatch::default() };
+        let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, name, &patch);
+    }
+    let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    let _ = store.delete(Actor::USER, Kind::Pod, NAMESPACE, name, &options);
+    let Some(spec) = template(true).spec else { return };
+    let metadata =
+        ObjectMeta { name: name.into(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
+    let _ = store.create_pod(Actor::USER, &PodManifest { metadata, spec, hostname: None });
 }
 
 fn delete_pod(store: &mut Store, pod: &Pod) {

@@ -21,6 +21,8 @@ pub enum Fault {
     Conflict,
     /// Somebody takes the name of a Pod just before we create it.
     NameTaken,
+    /// Somebody removes a Pod by force just before a write of ours arrives, and makes another of its name.
+    NameReused,
     /// 429 with Retry-After.
     TooManyRequests,
     /// 429 without.
@@ -83,12 +85,13 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::RequestLost,
         Self::AnswerLost,
         Self::RequestLate,
         Self::Conflict,
         Self::NameTaken,
+        Self::NameReused,
         Self::TooManyRequests,
         Self::TooManyRequestsBare,
         Self::Forbidden,
@@ -203,6 +206,11 @@ impl Faults {
         }
         self.struck.note(kind);
         true
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn end(&mut self) {
+        self.per_mille = [0; Fault::ALL.len()];
     }
 
     /// After this instant nothing goes wrong any more, milliseconds.

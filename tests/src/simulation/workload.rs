@@ -155,7 +155,7 @@ fn job_plan(seed: u64, random: &mut Random, position: u64) -> JobPlan {
 }
 
 /// A template of one container; `bound` Pods name their node, so that their deletion takes its time.
-fn template(bound: bool) -> PodTemplate {
+pub fn template(bound: bool) -> PodTemplate {
     let node = if bound { r#""nodeName":"node-1","# } else { "" };
     let text = format!(
         r#"{{{node}"restartPolicy":"Never","containers":[{{"name":"main","image":"registry.example/work:1"}}]}}"#

@@ -121,7 +121,7 @@ enum Happening {
     Arrives { sent: usize },
     Answered { process: usize, incarnation: u32, id: RequestId, outcome: Outcome },
     ListRead { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: watches::NextPage },
-    Listed { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: Box<windlass_sandbox::Page> },
+    Listed { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: Box<windlass_sandbox::Page>, is_lagging: bool },
     Watched { process: usize, incarnation: u32, kind: Kind, stream: StreamId },
     WatchEnds { process: usize, incarnation: u32, kind: Kind, stream: StreamId },
     Stale { process: usize, incarnation: u32, kind: Kind, stream: StreamId, object: Object },
@@ -209,6 +209,7 @@ impl<'engine> World<'engine> {
             return self.violated(violation);
         }
         self.checkers.expect_quiet(true);
+        self.faults.end();
         let last_ms = self.now_ms;
         for process in 0..self.processes.len() {
             if self.random.chance(500) {
@@ -236,8 +237,8 @@ impl<'engine> World<'engine> {
             Happening::ListRead { process, incarnation, kind, stream, page } => {
                 self.read_list(process, incarnation, kind, stream, page);
             }
-            Happening::Listed { process, incarnation, kind, stream, page } => {
-                self.listed(process, incarnation, kind, stream, *page);
+            Happening::Listed { process, incarnation, kind, stream, page, is_lagging } => {
+                self.listed(process, incarnation, kind, stream, *page, is_lagging);
             }
             Happening::Watched { process, incarnation, kind, stream } => {
                 self.watched(process, incarnation, kind, stream);

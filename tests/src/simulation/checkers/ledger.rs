@@ -34,6 +34,8 @@ pub(super) struct PodRecord {
     pub(super) pod: Arc<Pod>,
     /// Whether it is there.
     pub(super) exists: bool,
+    /// Whether a Job was ever its controller.
+    pub(super) was_owned: bool,
     /// Whether a status of its Job ever listed it as uncounted, and as what.
     pub(super) recorded: Option<Recorded>,
 }
@@ -73,9 +75,11 @@ impl Ledger {
                     Some(record) => {
                         record.pod = pod.clone();
                         record.exists = exists;
+                        record.was_owned |= pod.metadata.controller().is_some();
                     }
                     None => {
-                        let record = PodRecord { pod: pod.clone(), exists, recorded: None };
+                        let was_owned = pod.metadata.controller().is_some();
+                        let record = PodRecord { pod: pod.clone(), exists, was_owned, recorded: None };
                         self.pods.insert(uid.clone(), record);
                     }
                 }
@@ -94,6 +98,11 @@ impl Ledger {
 
     pub(super) fn pod_mut(&mut self, uid: &str) -> Option<&mut PodRecord> {
         self.pods.get_mut(uid)
+    }
+
+    /// Whether a Job was ever the Pod's controller.
+    pub(super) fn was_owned(&self, uid: &str) -> bool {
+        self.pods.get(uid).is_some_and(|record| record.was_owned)
     }
 
     /// Every Pod that ever had the Job of that uid as its controller.

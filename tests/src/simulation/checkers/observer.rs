@@ -1,6 +1,6 @@
 //! What one process does and could see, from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_core::kube::{Kind, Object, ObjectMeta, Str};
 use windlass_host::controller::RunId;
@@ -20,6 +20,8 @@ pub(super) struct Observer {
     pub(super) view: View,
     /// Keys whose plan is awaited.
     pub(super) running: BTreeMap<RunId, Key>,
+    /// Pods that are looked after by themselves, not by their Job.
+    pub(super) alone: BTreeSet<Str>,
     /// Writes in flight, and the Job that they are for.
     pub(super) in_flight: BTreeMap<RequestId, Option<Str>>,
     /// Writes whose outcome the process does not know, by object, and the Job that they are for.

@@ -43,6 +43,8 @@ fn check_pod(
         (Verb::Create, _, Some(owner)) if is_job(&owner.uid) => Ok(()),
         (Verb::Create, ..) => wrong("was created for an owner that never was"),
         (Verb::Delete, Some(owner), _) if is_job(&owner.uid) => Ok(()),
+        // Its uid was the precondition, and somebody took our reference off it since we saw it.
+        (Verb::Delete, None, _) if before.as_ref().is_some_and(|pod| ledger.was_owned(&pod.metadata.uid)) => Ok(()),
         (Verb::Delete, ..) => wrong("was deleted though it is not ours"),
         (_, Some(owner), _) if &*owner.kind != Kind::Job.name() => wrong("belongs to another kind"),
         (_, None, Some(owner)) => {

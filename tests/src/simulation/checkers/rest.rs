@@ -52,6 +52,14 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
         })
         .collect();
     let active: Vec<Sight> = pods.iter().map(|pod| Sight::of(pod)).filter(|sight| sight.is_active()).collect();
+    if job.is_suspended() && !active.is_empty() {
+        return wrong("V1", "is suspended and has active Pods".to_owned());
+    }
+    let parallelism = job.spec.parallelism.unwrap_or(1);
+    let most = if job.is_finished() { 0 } else { parallelism };
+    if to_i32(active.len()) > most {
+        return wrong("V1", format!("has {} active Pods, where {most} are most", active.len()));
+    }
     let ready = active.iter().filter(|sight| sight.is_ready).count();
     let told = (job.status.active, job.status.ready.unwrap_or(0), job.status.terminating.unwrap_or(0));
     if told != (to_i32(active.len()), to_i32(ready), 0) {
@@ -64,12 +72,8 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
     if uncounted.is_some_and(|lists| !lists.succeeded.is_empty() || !lists.failed.is_empty()) {
         return wrong("V2", "has Pods that were never settled".to_owned());
     }
-    let parallelism = job.spec.parallelism.unwrap_or(1);
-    if job.is_finished() {
-        return if active.is_empty() { Ok(()) } else { wrong("V2", "ended and has active Pods".to_owned()) };
-    }
-    if job.is_suspended() {
-        return if active.is_empty() { Ok(()) } else { wrong("V1", "is suspended and has active Pods".to_owned()) };
+    if job.is_finished() || job.is_suspended() {
+        return Ok(());
     }
     if cluster.pods_end(name) && parallelism > 0 {
         return wrong("V2", format!("has not ended, with {} of its Pods active", active.len()));

@@ -32,6 +32,9 @@ pub(super) fn runs(observer: &mut Observer, run: &Run) -> Result<(), Violation> 
         }
         sees_everything(observer, run, &name.name)?;
     }
+    if let Key::OrphanPod(name) = &run.key {
+        observer.alone.insert(name.name.clone());
+    }
     observer.running.insert(run.id, run.key.clone());
     Ok(())
 }
@@ -119,6 +122,7 @@ fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
         Operation::WriteJobStatus(job) => Some(job.metadata.name.clone()),
         Operation::DeleteJob(job) => Some(job.name.clone()),
         Operation::AdoptPod { owner, .. } => Some(owner.name.clone()),
+        Operation::UntrackPod { pod, .. } if observer.alone.contains(&pod.name) => None,
         Operation::UntrackPod { pod, .. }
         | Operation::ReleasePod { pod, .. }
         | Operation::DeletePod(pod) => {

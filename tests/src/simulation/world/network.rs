@@ -158,6 +158,9 @@ impl World<'_> {
                 if self.faults.strikes(Fault::Conflict, self.now_ms) {
                     cluster::touch(&mut self.store, Kind::Pod, &pod.name, value);
                 }
+                if self.faults.strikes(Fault::NameReused, self.now_ms) {
+                    cluster::replace_pod(&mut self.store, &pod.name);
+                }
             }
             Operation::WriteJobStatus(job) => {
                 if self.faults.strikes(Fault::Conflict, self.now_ms) {
@@ -243,12 +246,12 @@ impl World<'_> {
         }
         let Some(position) = self.processes[process].requests.remove(&id) else { return };
         let request = &self.sent[position].request;
+        let now = self.now();
+        self.checkers.answered(process, request, &outcome, now.monotonic_ms);
         let outcome = match self.plot_mutant {
             Some(mutant) => mutants::distort(mutant, &request.operation, outcome),
             None => outcome,
         };
-        let now = self.now();
-        self.checkers.answered(process, request, &outcome, now.monotonic_ms);
         let flow = request.flow;
         let this = &mut self.processes[process];
         let in_flight = this.in_flight.entry(flow).or_default();

@@ -1,6 +1,6 @@
 //! A process with the state machine: it starts, works, loses and regains the leadership, and dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_core::kube::Kind;
 use windlass_core::plan::Plan;
@@ -33,6 +33,8 @@ pub(in crate::simulation) struct Process {
     pub(super) watch_ms: u64,
     /// Typical time of one way to the server, milliseconds.
     pub(super) way_ms: u64,
+    /// Kinds that were listed to the end in this term.
+    pub(super) listed: BTreeSet<Kind>,
     /// Lists in a row that were served from an older state.
     pub(super) lagging_lists: BTreeMap<Kind, u32>,
     armed_ms: Option<u64>,
@@ -53,6 +55,7 @@ impl Process {
             busy_workers: 0,
             watch_ms: random.pick(&[1, 1, 3, 20]),
             way_ms: random.pick(&[1, 1, 2, 10]),
+            listed: BTreeSet::new(),
             lagging_lists: BTreeMap::new(),
             armed_ms: None,
         }
@@ -82,6 +85,7 @@ impl World<'_> {
         let now = self.now();
         let this = &mut self.processes[process];
         this.streams.clear();
+        this.listed.clear();
         this.busy_workers = 0;
         let term = Term(this.term);
         let Some(controller) = &mut this.controller else { return };

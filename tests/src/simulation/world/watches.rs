@@ -32,6 +32,7 @@ pub(in crate::simulation) struct NextPage {
     at: Option<ResourceVersion>,
     limit: usize,
     is_slow: bool,
+    is_lagging: bool,
 }
 
 impl World<'_> {
@@ -40,11 +41,12 @@ impl World<'_> {
         self.checkers.watch_command(process, command);
         match command {
             WatchCommand::List { kind, stream } => {
-                let lagging = self.list_lags(process, kind);
+                let is_lagging = self.list_lags(process, kind);
                 self.replace(process, kind, stream, NOTHING, false);
                 let page = NextPage {
                     token: None,
-                    at: lagging.then(|| self.lagging_revision()),
+                    at: is_lagging.then(|| self.lagging_revision()),
+                    is_lagging,
                     limit: self.random.pick(&[1, 3, 20, 500]),
                     is_slow: self.faults.strikes(Fault::ListSlow, self.now_ms),
                 };
@@ -105,6 +107,7 @@ impl World<'_> {
             at: next.at,
             ..ListOptions::default()
         };
+        let is_lagging = next.is_lagging;
         match self.store.list(kind, &options) {
             Ok(page) => {
                 let after_ms = if next.is_slow {
@@ -114,7 +117,7 @@ impl World<'_> {
                 };
                 self.agenda.add(
                     self.now_ms + after_ms,
-                    Happening::Listed { process, incarnation, kind, stream, page: Box::new(page) },
+                    Happening::Listed { process, incarnation, kind, stream, page: Box::new(page), is_lagging },
                 );
             }
             Err(status) => self.end(process, incarnation, kind, stream, WatchEnd::Refused(status)),
@@ -128,6 +131,7 @@ impl World<'_> {
         kind: Kind,
         stream: StreamId,
         page: Page,
+        is_lagging: bool,
     ) {
         if !self.is_open(process, incarnation, kind, stream) {
             return;
@@ -137,11 +141,18 @@ impl World<'_> {
         match page.continue_from {
             Some(token) => {
                 let is_slow = self.faults.strikes(Fault::ListSlow, self.now_ms);
-                let next = NextPage { token: Some(token), at: None, limit, is_slow };
+                let next = NextPage { token: Some(token), at: None, limit, is_slow, is_lagging };
                 let read = Happening::ListRead { process, incarnation, kind, stream, page: next };
                 self.agenda.add(self.now_ms + 1, read);
             }
-            None => self.tell(process, incarnation, kind, stream, WatchBody::ListDone(page.revision)),
+            None => {
+                let this = &mut self.processes[process];
+                this.listed.insert(kind);
+                if !is_lagging {
+                    this.lagging_lists.remove(&kind);
+                }
+                self.tell(process, incarnation, kind, stream, WatchBody::ListDone(page.revision));
+            }
         }
         self.pump(process);
     }
@@ -337,10 +348,10 @@ impl World<'_> {
     fn list_lags(&mut self, process: usize, kind: Kind) -> bool {
         let now_ms = self.now_ms;
         let this = &mut self.processes[process];
-        let is_first = !this.streams.contains_key(&kind);
+        let is_first = !this.listed.contains(&kind);
         let in_a_row = this.lagging_lists.entry(kind).or_default();
         let lags = !is_first && *in_a_row < MOST_LAGGING_LISTS && self.faults.strikes(Fault::ListLagging, now_ms);
-        *in_a_row = if lags { *in_a_row + 1 } else { 0 };
+        *in_a_row += u32::from(lags);
         lags
     }
 
