@@ -42,7 +42,7 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
         }
         "memo" if rest == "lost" => world.carried.memo.clear(),
         "memo" => {
-            world.carried.memo = rest.split(' ').map(|byte| Ok(byte.parse()?)).collect::<Result<_>>()?
+            world.carried.memo = rest.split(' ').map(|byte| Ok(byte.parse()?)).collect::<Result<_>>()?;
         }
         "plan" if rest == "done" => world.do_last_plan()?,
         "pod" => pods(world, rest)?,
