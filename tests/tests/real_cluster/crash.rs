@@ -14,7 +14,7 @@ const COMPLETIONS: u64 = 200;
 /// Kills, unless WINDLASS_KILLS says otherwise.
 const KILLS: u32 = 50;
 /// Most lines of the log, about one a request, after which a process is killed.
-const MAX_LINES: u64 = 40;
+const MAX_LINES: u64 = 30;
 /// How long a line is waited for before the process is killed all the same.
 const SILENCE: Duration = Duration::from_secs(3);
 
