@@ -171,7 +171,7 @@ fn ephemeral(out: &mut Columns, source: &Value) {
         let pairs = claim.pointer(pointer).and_then(Value::as_object);
         let texts: Vec<String> =
             pairs.into_iter().flatten().map(|(key, value)| format!("{key}{sign}{}", plain(value))).collect();
-        multiline(out, title, &texts);
+        multiline(out, title, &texts, "    <none>");
     }
     out.line(2, format_args!("Capacity:\t"));
     out.line(2, format_args!("Access Modes:\t"));
@@ -184,14 +184,15 @@ fn attributes(out: &mut Columns, attributes: Option<&Value>) {
     let pairs = attributes.and_then(Value::as_object);
     let texts: Vec<String> =
         pairs.into_iter().flatten().map(|(key, value)| format!("{key}={}", plain(value))).collect();
-    multiline(out, "VolumeAttributes", &texts);
+    multiline(out, "VolumeAttributes", &texts, "<none>");
 }
 
-/// Upstream indents each text below its title once more, so the texts begin four spaces into their column.
-fn multiline(out: &mut Columns, title: &str, texts: &[String]) {
+/// Upstream indents each text below its title once more, so the texts begin four spaces into their column; what
+/// stands for no text at all differs.
+fn multiline(out: &mut Columns, title: &str, texts: &[String], none: &str) {
     out.start(2, format_args!("{title}:"));
     if texts.is_empty() {
-        out.line(0, format_args!("\t<none>"));
+        out.line(0, format_args!("\t{none}"));
     }
     for (position, text) in texts.iter().enumerate() {
         let indent = if position == 0 { 0 } else { 2 };
