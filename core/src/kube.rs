@@ -27,7 +27,7 @@ pub use pod::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodPhase, PodSpec,
     PodStatus,
 };
-pub use project::{job_view, pod_row};
+pub use project::{failed_pod, job_status, job_view, pod_row, uncounted_pods};
 pub use status::ApiStatus;
 pub use time::Time;
 

@@ -18,8 +18,6 @@ use crate::key::Key;
 use crate::request::{Operation, Term};
 use crate::snapshot::Gathered;
 
-pub use requests::status_of;
-
 /// Most writes of one key in flight (measured: some 500 creates in flight make the API server close lagging
 /// Pod watches; 24 did not and were no slower).
 pub const MAX_IN_FLIGHT: usize = 24;

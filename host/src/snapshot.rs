@@ -1,12 +1,10 @@
 //! From the cache to the one value that reconcile sees.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_core::kube::{BUILT_IN_JOB_CONTROLLER, Job, Pod, Str, Uid};
+use windlass_core::kube::{BUILT_IN_JOB_CONTROLLER, Job, Pod, failed_pod, uncounted_pods};
 use windlass_core::view::{
-    FailedPod, JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns,
-    UncountedPods,
+    JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns,
 };
 
 use crate::Now;
@@ -53,7 +51,7 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
         now_ms: now.unix_ms,
         flags: flags.clone(),
         job: entry.view.clone(),
-        uncounted: uncounted(job, &children),
+        uncounted: uncounted_pods(job, children.iter().map(|child| &*child.pod)),
         pods,
         live_owner: carried.live_owner,
         memo: carried.memo.clone(),
@@ -143,38 +141,6 @@ fn children(cache: &Cache, job: &Job) -> Vec<Arc<PodEntry>> {
         children.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
     }
     children
-}
-
-fn uncounted(job: &Job, children: &[Arc<PodEntry>]) -> UncountedPods {
-    let Some(uncounted) = &job.status.uncounted_terminated_pods else { return UncountedPods::default() };
-    let mut positions: BTreeMap<&Uid, u32> =
-        uncounted.succeeded.iter().chain(&uncounted.failed).map(|uid| (uid, NO_POD)).collect();
-    if positions.is_empty() {
-        return UncountedPods::default();
-    }
-    for (position, child) in children.iter().enumerate() {
-        if child.pod.is_tracked()
-            && let Some(found) = positions.get_mut(&child.pod.metadata.uid)
-        {
-            *found = to_u32(position);
-        }
-    }
-    let resolve =
-        |uids: &[Uid]| uids.iter().map(|uid| positions.get(uid).copied().unwrap_or(NO_POD)).collect();
-    UncountedPods { succeeded: resolve(&uncounted.succeeded), failed: resolve(&uncounted.failed) }
-}
-
-fn failed_pod(pod: &Pod, position: u32) -> FailedPod {
-    let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
-    let exit = |status: &windlass_core::kube::ContainerStatus| -> Option<(Str, i32)> {
-        Some((status.name.clone(), status.state.terminated.as_ref()?.exit_code))
-    };
-    FailedPod {
-        pod: position,
-        name: format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
-        exits: statuses.filter_map(exit).collect(),
-        conditions: pod.status.conditions.iter().map(|c| (c.kind.clone(), c.status)).collect(),
-    }
 }
 
 fn to_u32(position: usize) -> u32 {

@@ -1,5 +1,6 @@
-//! From Kubernetes objects to what reconcile sees; done once per object version.
+//! From Kubernetes objects to what reconcile sees, which is done once per object version; and back.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
@@ -8,9 +9,14 @@ use serde::Deserialize;
 use super::job::ConditionStatus;
 use super::{
     COMPLETION_INDEX_ANNOTATION, CompletionMode, INDEX_FAILURE_COUNT_ANNOTATION,
-    INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, Pod, PodReplacementPolicy, Str,
+    INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, JobStatus, Pod, PodReplacementPolicy, Str, Uid,
+    UncountedTerminatedPods,
 };
-use crate::view::{CompletionModeView, JobStatusView, JobView, NO_EXIT_CODE, NO_INDEX, PodRow, pod_flag};
+use crate::plan::JobStatusWrite;
+use crate::view::{
+    CompletionModeView, FailedPod, JobStatusView, JobView, NO_EXIT_CODE, NO_INDEX, NO_POD, PodRow,
+    UncountedPods, pod_flag,
+};
 
 /// The view of a Job.
 #[must_use]
@@ -81,6 +87,65 @@ pub fn pod_row(pod: &Pod, job: &Job) -> PodRow {
         ready_changed_s: ready.and_then(|c| c.last_transition_time).map_or(0, |time| time.unix_seconds),
         finished_s: finished_s(pod),
         exit_code: exit_code(pod),
+    }
+}
+
+/// What a Pod failure policy may ask about the Pod at `position`.
+#[must_use]
+pub fn failed_pod(pod: &Pod, position: u32) -> FailedPod {
+    let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
+    let exit = |status: &super::ContainerStatus| -> Option<(Str, i32)> {
+        Some((status.name.clone(), status.state.terminated.as_ref()?.exit_code))
+    };
+    FailedPod {
+        pod: position,
+        name: format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
+        exits: statuses.filter_map(exit).collect(),
+        conditions: pod.status.conditions.iter().map(|c| (c.kind.clone(), c.status)).collect(),
+    }
+}
+
+/// The Job's uncounted Pods by their position in `pods`, where they still have the tracking finalizer.
+#[must_use]
+pub fn uncounted_pods<'pods>(job: &Job, pods: impl Iterator<Item = &'pods Pod>) -> UncountedPods {
+    let Some(uncounted) = &job.status.uncounted_terminated_pods else { return UncountedPods::default() };
+    let mut positions: BTreeMap<&Uid, u32> =
+        uncounted.succeeded.iter().chain(&uncounted.failed).map(|uid| (uid, NO_POD)).collect();
+    if positions.is_empty() {
+        return UncountedPods::default();
+    }
+    for (position, pod) in (0..).zip(pods) {
+        if pod.is_tracked()
+            && let Some(found) = positions.get_mut(&pod.metadata.uid)
+        {
+            *found = position;
+        }
+    }
+    let resolve =
+        |uids: &[Uid]| uids.iter().map(|uid| positions.get(uid).copied().unwrap_or(NO_POD)).collect();
+    UncountedPods { succeeded: resolve(&uncounted.succeeded), failed: resolve(&uncounted.failed) }
+}
+
+/// A Job's status from what a plan writes, positions turned into uids.
+#[must_use]
+pub fn job_status(write: &JobStatusWrite, uid: impl Fn(u32) -> Option<Uid>) -> JobStatus {
+    let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let uids = |positions: &[u32]| positions.iter().filter_map(|position| uid(*position)).collect();
+    JobStatus {
+        conditions: write.conditions.clone(),
+        start_time: write.start_time,
+        completion_time: write.completion_time,
+        active: signed(write.active),
+        succeeded: signed(write.succeeded),
+        failed: signed(write.failed),
+        terminating: write.terminating.map(signed),
+        ready: write.ready.map(signed),
+        completed_indexes: write.completed_indexes.clone(),
+        failed_indexes: write.failed_indexes.clone(),
+        uncounted_terminated_pods: Some(UncountedTerminatedPods {
+            succeeded: uids(&write.uncounted.succeeded),
+            failed: uids(&write.uncounted.failed),
+        }),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{API_VERSION, TwinFault};
 use crate::job::naming;
 use crate::kube::{
     JOB_TRACKING_FINALIZER, Job, JobStatus, Kind, ManifestFault, ObjectMeta, OwnerReference, Pod,
-    PreparedTemplate, ResourceVersion, Str, Uid, UncountedTerminatedPods,
+    PreparedTemplate, ResourceVersion, Str, Uid, job_status,
 };
 use crate::plan::{Action, JobStatusWrite, Needs, Plan, PodSlot, Read, Step, SyncAction};
 
@@ -304,28 +304,6 @@ impl Scene<'_> {
                 status,
             }),
         }
-    }
-}
-
-/// A Job's status from what the core wrote, positions turned into uids.
-fn job_status(write: &JobStatusWrite, uid: impl Fn(u32) -> Option<Uid>) -> JobStatus {
-    let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    let uids = |positions: &[u32]| positions.iter().filter_map(|position| uid(*position)).collect();
-    JobStatus {
-        conditions: write.conditions.clone(),
-        start_time: write.start_time,
-        completion_time: write.completion_time,
-        active: signed(write.active),
-        succeeded: signed(write.succeeded),
-        failed: signed(write.failed),
-        terminating: write.terminating.map(signed),
-        ready: write.ready.map(signed),
-        completed_indexes: write.completed_indexes.clone(),
-        failed_indexes: write.failed_indexes.clone(),
-        uncounted_terminated_pods: Some(UncountedTerminatedPods {
-            succeeded: uids(&write.uncounted.succeeded),
-            failed: uids(&write.uncounted.failed),
-        }),
     }
 }
 

@@ -1,12 +1,10 @@
 //! From the objects of a request to the snapshot that reconcile sees.
 
-use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::vec::Vec;
 
 use super::request::Request;
-use crate::kube::{ContainerStatus, Job, Pod, Str, Uid, job_view, pod_row};
-use crate::view::{FailedPod, JobSnapshot, NO_POD, PodColumns, UncountedPods};
+use crate::kube::{Job, Pod, failed_pod, job_view, pod_row, uncounted_pods};
+use crate::view::{JobSnapshot, PodColumns};
 
 /// A snapshot, and the Pods that its positions stand for.
 pub(super) struct Gathered<'request> {
@@ -29,7 +27,7 @@ impl<'request> Gathered<'request> {
             now_ms: request.now_ms,
             flags: request.flags.clone(),
             job: job_view(job).into(),
-            uncounted: uncounted(job, &children),
+            uncounted: uncounted_pods(job, children.iter().copied()),
             pods,
             live_owner: request.live_owner,
             memo: request.memo.clone(),
@@ -46,28 +44,4 @@ fn is_child(pod: &Pod, job: &Job) -> bool {
         None => job.spec.selector.as_ref().is_some_and(|selector| selector.matches(&pod.metadata.labels)),
     };
     belongs && pod.metadata.namespace == job.metadata.namespace && (!pod.is_terminal() || pod.is_tracked())
-}
-
-/// The Job's uncounted Pods by position, where they still have the finalizer.
-fn uncounted(job: &Job, children: &[&Pod]) -> UncountedPods {
-    let Some(uncounted) = &job.status.uncounted_terminated_pods else { return UncountedPods::default() };
-    let tracked = (0..).zip(children).filter(|(_, pod)| pod.is_tracked());
-    let positions: BTreeMap<&Uid, u32> =
-        tracked.map(|(position, pod)| (&pod.metadata.uid, position)).collect();
-    let resolve =
-        |uids: &[Uid]| uids.iter().map(|uid| positions.get(uid).copied().unwrap_or(NO_POD)).collect();
-    UncountedPods { succeeded: resolve(&uncounted.succeeded), failed: resolve(&uncounted.failed) }
-}
-
-fn failed_pod(pod: &Pod, position: u32) -> FailedPod {
-    let statuses = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
-    let exit = |status: &ContainerStatus| -> Option<(Str, i32)> {
-        Some((status.name.clone(), status.state.terminated.as_ref()?.exit_code))
-    };
-    FailedPod {
-        pod: position,
-        name: format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
-        exits: statuses.filter_map(exit).collect(),
-        conditions: pod.status.conditions.iter().map(|c| (c.kind.clone(), c.status)).collect(),
-    }
 }

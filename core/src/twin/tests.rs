@@ -67,11 +67,7 @@ fn a_new_job_gets_whole_pods_under_derived_names() {
     assert_eq!(created.len(), 2, "{plan:#}");
     for (index, request) in created.iter().enumerate() {
         let pod = &request["object"];
-        let slot = PodSlot {
-            index: Some(index as u32),
-            index_failures: None,
-            index_ignored_failures: None,
-        };
+        let slot = PodSlot { index: Some(index as u32), index_failures: None, index_ignored_failures: None };
         let name = format!("work-{index}-{}", job::naming::suffix("job-uid", slot, 0));
         assert_eq!(pod["metadata"]["name"], name);
         assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], "job-uid");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::job::naming;
-use windlass_core::kube::{Job, JobStatus, Kind, OwnerReference, PodManifest, Uid, UncountedTerminatedPods};
+use windlass_core::kube::{Job, JobStatus, Kind, OwnerReference, PodManifest, job_status};
 use windlass_core::plan::{Action, JobStatusWrite, PodSlot, Step};
 
 use super::{Execution, Ticket};
@@ -46,7 +46,7 @@ impl Execution {
             Action::WriteJobStatus(status) => {
                 let job = self.job.as_deref()?;
                 let status =
-                    status_of(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
+                    job_status(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
                 Some(Operation::WriteJobStatus(Arc::new(Job { status, ..job.clone() })))
             }
             Action::DeleteJob => {
@@ -64,7 +64,7 @@ impl Execution {
     /// Whether the Job's status is what `status` would make it.
     pub(super) fn is_current(&self, status: &JobStatusWrite) -> bool {
         let Some(job) = &self.job else { return false };
-        let wanted = status_of(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
+        let wanted = job_status(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
         let settled = |status: &JobStatus| {
             let mut status = status.clone();
             status.uncounted_terminated_pods.get_or_insert_default();
@@ -103,29 +103,6 @@ impl Execution {
 
     fn child(&self, position: u32) -> Option<&PodEntry> {
         self.children.get(position as usize).map(AsRef::as_ref)
-    }
-}
-
-/// A Job's status from what the core wrote, positions turned into uids.
-#[must_use]
-pub fn status_of(write: &JobStatusWrite, uid: impl Fn(u32) -> Option<Uid>) -> JobStatus {
-    let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    let uids = |positions: &[u32]| positions.iter().filter_map(|position| uid(*position)).collect();
-    JobStatus {
-        conditions: write.conditions.clone(),
-        start_time: write.start_time,
-        completion_time: write.completion_time,
-        active: signed(write.active),
-        succeeded: signed(write.succeeded),
-        failed: signed(write.failed),
-        terminating: write.terminating.map(signed),
-        ready: write.ready.map(signed),
-        completed_indexes: write.completed_indexes.clone(),
-        failed_indexes: write.failed_indexes.clone(),
-        uncounted_terminated_pods: Some(UncountedTerminatedPods {
-            succeeded: uids(&write.uncounted.succeeded),
-            failed: uids(&write.uncounted.failed),
-        }),
     }
 }
 
