@@ -64,6 +64,7 @@ pub struct WasmEngine {
     wasmtime: Wasmtime,
     core: GuestPre<CallState>,
     options: Options,
+    precompiled: bool,
     ticker: Option<Ticker>,
     calls: AtomicU32,
 }
@@ -76,7 +77,7 @@ impl WasmEngine {
     pub fn new(core: &[u8], options: Options) -> Result<Self, CoreFault> {
         let wasmtime = load::wasmtime(&options)?;
         let component = load::component(&wasmtime, core)?;
-        Self::with_component(wasmtime, &component, options)
+        Self::with_component(wasmtime, &component, options, false)
     }
 
     /// An engine that runs the core which was built into this program.
@@ -95,11 +96,18 @@ impl WasmEngine {
         let core = embedded::core().ok_or(CoreFault::NotEmbedded)?;
         let wasmtime = load::wasmtime(&options)?;
         let precompiled = embedded::precompiled_core().and_then(|code| precompiled::load(&wasmtime, code));
-        let component = match precompiled {
-            Some(component) => component,
-            None => load::component(&wasmtime, core)?,
-        };
-        Self::with_component(wasmtime, &component, options)
+        match precompiled {
+            Some(component) => Self::with_component(wasmtime, &component, options, true),
+            None => {
+                Self::with_component(wasmtime.clone(), &load::component(&wasmtime, core)?, options, false)
+            }
+        }
+    }
+
+    /// Whether the core's machine code was embedded, so that starting did not wait for the compiler.
+    #[must_use]
+    pub fn is_precompiled(&self) -> bool {
+        self.precompiled
     }
 
     /// Machine code of the embedded core, as target/core/core.cwasm holds it: the next build of this same
@@ -133,13 +141,14 @@ impl WasmEngine {
         wasmtime: Wasmtime,
         component: &Component,
         options: Options,
+        precompiled: bool,
     ) -> Result<Self, CoreFault> {
         let core = load::guest(&wasmtime, component)?;
         let ticker = match options.budget {
             Budget::TimeMs(_) => Some(Ticker::start(wasmtime.clone()).map_err(CoreFault::Engine)?),
             Budget::Fuel(_) => None,
         };
-        Ok(Self { wasmtime, core, options, ticker, calls: AtomicU32::new(0) })
+        Ok(Self { wasmtime, core, options, precompiled, ticker, calls: AtomicU32::new(0) })
     }
 
     /// Instantiates the core, calls it once under the limits, and drops it.

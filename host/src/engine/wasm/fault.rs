@@ -5,7 +5,7 @@ use std::fmt;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use windlass_core::CONTRACT_VERSION;
 
-use super::limits::{CallState, TooManyQuestions};
+use super::limits::{CallState, HOSTCALL_BYTES, TooManyQuestions};
 use crate::engine::EngineFault;
 
 /// Why bytes are not a core that this host can run.
@@ -81,6 +81,9 @@ impl fmt::Display for CoreFault {
 
 impl std::error::Error for CoreFault {}
 
+/// How wasmtime words that a guest handed over more than it may; its type is not public.
+const TOO_MUCH_OUTPUT: &str = "too much data is being copied";
+
 /// What ended a call.
 pub(super) fn of_call(error: &wasmtime::Error, state: &CallState) -> EngineFault {
     if let Some(bytes) = state.memory.refused_bytes() {
@@ -93,6 +96,9 @@ pub(super) fn of_call(error: &wasmtime::Error, state: &CallState) -> EngineFault
         Some(Trap::Interrupt) => EngineFault::LimitExceeded("the core took too long".to_owned()),
         Some(Trap::OutOfFuel) => EngineFault::LimitExceeded("the core used up its fuel".to_owned()),
         Some(trap) => EngineFault::Trapped(trap.to_string()),
+        None if error.root_cause().to_string().starts_with(TOO_MUCH_OUTPUT) => {
+            EngineFault::LimitExceeded(format!("the core handed over more than {HOSTCALL_BYTES} bytes"))
+        }
         None => EngineFault::Trapped(format!("{error:#}")),
     }
 }
