@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use windlass_core::kube::{Labels, PodSpec, Str};
 
 use crate::defaults;
@@ -134,6 +135,18 @@ impl PodBody {
 }
 
 impl PodBody {
+    /// The whole spec of a Pod with this body, what its slim spec says included.
+    pub(crate) fn whole_spec(&self, slim: &PodSpec, hostname: Option<&Str>) -> Map<String, Value> {
+        let mut spec: Map<String, Value> = serde_json::from_str(self.text.get()).unwrap_or_default();
+        if let Some(hostname) = hostname.or(slim.hostname.as_ref()) {
+            spec.insert("hostname".to_owned(), Value::from(&**hostname));
+        }
+        if let Some(node) = &slim.node_name {
+            spec.insert("nodeName".to_owned(), Value::from(&**node));
+        }
+        spec
+    }
+
     /// The quality-of-service class that the containers' resources give (upstream: pkg/apis/core/helper/qos).
     pub(crate) fn qos_class(&self) -> &'static str {
         let mut all = self.containers.iter().chain(&self.init_containers);
@@ -151,14 +164,13 @@ impl PodBody {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Resources {
-    requests: BTreeMap<String, serde_json::Value>,
-    limits: BTreeMap<String, serde_json::Value>,
+    requests: BTreeMap<String, Value>,
+    limits: BTreeMap<String, Value>,
 }
 
 impl Resources {
     fn is_empty(&self) -> bool {
-        let named =
-            |map: &BTreeMap<String, serde_json::Value>| map.contains_key("cpu") || map.contains_key("memory");
+        let named = |map: &BTreeMap<String, Value>| map.contains_key("cpu") || map.contains_key("memory");
         !named(&self.requests) && !named(&self.limits)
     }
 

@@ -213,7 +213,8 @@ fn objects<'a>(
     items.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
-fn prune_nulls(holder: &mut Map<String, Value>) {
+/// Takes out fields that are null, at any depth.
+pub(crate) fn prune_nulls(holder: &mut Map<String, Value>) {
     holder.retain(|_, value| !value.is_null());
     for value in holder.values_mut() {
         match value {

@@ -10,7 +10,7 @@
 //! | create | [`Store::create_pod`], [`Store::create_job`], [`Store::create`] and [`Store::apply_manifest`] from JSON, [`Store::create_namespace`], [`Store::create_event`] |
 //! | get, list | [`Store::get`], [`Store::list`] (pages of one revision, also of an older one), [`Store::objects`] |
 //! | watch | [`Store::events_after`] a revision; a bookmark is [`Store::revision`]; 410 after [`Store::forget_history`] |
-//! | update | [`Store::update_job`], [`Store::update_pod_metadata`] |
+//! | update | [`Store::update_job`], [`Store::update_pod`] |
 //! | update status | [`Store::update_job_status`], [`Store::update_pod_status`] |
 //! | patch | [`Store::patch`] with a [`MetadataPatch`]: finalizer, owner, labels, annotations; uid and resourceVersion |
 //! | delete | [`Store::delete`] with [`DeleteOptions`], [`Store::delete_namespace`] |

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use windlass_core::kube::{ApiStatus, Job, Node, Object, ObjectMeta, PodManifest, Str};
 
 use crate::body::NodeBody;
-use crate::{Actor, Store};
+use crate::{Actor, Store, defaults};
 
 /// The kinds that [`Store::apply_manifest`] takes.
 pub const KINDS_SERVED: &str = "batch/v1 Job, v1 Pod, v1 Node, v1 Namespace";
@@ -97,6 +98,10 @@ impl Manifest {
         struct NamespaceText {
             metadata: ObjectMeta,
         }
+        // The API server takes null for an absent field of any type.
+        let mut whole: Map<String, Value> = read(text, "manifest")?;
+        defaults::prune_nulls(&mut whole);
+        let text = &Value::Object(whole).to_string();
         let head: Head = read(text, "manifest")?;
         match (head.api_version.as_str(), head.kind.as_str()) {
             ("batch/v1", "Job") => {
@@ -175,13 +180,13 @@ impl NodeBody {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Allocatable {
-            pods: Option<serde_json::Value>,
+            pods: Option<Value>,
         }
         let whole: Whole = serde_json::from_str(text.get()).unwrap_or_default();
         let condition = whole.status.conditions.iter().find(|condition| condition.kind == "Ready");
         let pods = whole.status.allocatable.pods.and_then(|pods| match pods {
-            serde_json::Value::String(text) => text.parse().ok(),
-            serde_json::Value::Number(number) => number.as_u64().and_then(|number| number.try_into().ok()),
+            Value::String(text) => text.parse().ok(),
+            Value::Number(number) => number.as_u64().and_then(|number| number.try_into().ok()),
             _ => None,
         });
         Self {

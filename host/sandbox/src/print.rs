@@ -7,13 +7,13 @@ use crate::body::{Body, Container, NodeBody, PodBody};
 use crate::{Event, Store};
 
 impl Store {
-    /// The whole of `object` as JSON, its spec included where the store still has the object.
+    /// The whole of `object` as JSON, its spec included where the store has or recently had the object.
     ///
     /// What the sandbox does not model is left out: managed fields, addresses, images' digests.
     #[must_use]
     pub fn to_json(&self, object: &Object) -> Value {
         let metadata = object.metadata();
-        let stored = self.entry_of(object);
+        let stored = self.body_of(object);
         let mut whole = match (object, stored) {
             (Object::Job(job), _) => value(job.as_ref()),
             (Object::Pod(pod), Some(Body::Pod(body))) => pod_json(pod, body),
@@ -79,15 +79,6 @@ impl Store {
         }
         Some(whole)
     }
-
-    fn entry_of(&self, object: &Object) -> Option<&Body> {
-        let metadata = object.metadata();
-        let stored = self.object(object.kind(), &metadata.namespace, &metadata.name)?;
-        if stored.metadata().uid != metadata.uid {
-            return None;
-        }
-        self.body(object.kind(), &metadata.namespace, &metadata.name)
-    }
 }
 
 fn value(part: &impl serde::Serialize) -> Value {
@@ -95,13 +86,7 @@ fn value(part: &impl serde::Serialize) -> Value {
 }
 
 fn pod_json(pod: &Pod, body: &PodBody) -> Value {
-    let mut spec: Map<String, Value> = serde_json::from_str(body.text.get()).unwrap_or_default();
-    if let Some(hostname) = &pod.spec.hostname {
-        spec.insert("hostname".to_owned(), json!(hostname));
-    }
-    if let Some(node) = &pod.spec.node_name {
-        spec.insert("nodeName".to_owned(), json!(node));
-    }
+    let spec = body.whole_spec(&pod.spec, None);
     let mut status = value(pod.status.as_ref());
     if let Value::Object(fields) = &mut status {
         fields.insert("qosClass".to_owned(), json!(body.qos_class()));

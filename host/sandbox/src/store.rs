@@ -17,7 +17,7 @@ pub use history::{WatchEvent, WatchEventKind};
 pub use patch::MetadataPatch;
 pub use read::{ContinueToken, ListOptions, Page};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{Kind, Object, ObjectMeta, ResourceVersion, Str, Time, Uid};
@@ -62,6 +62,8 @@ pub struct StoreOptions {
 
 /// Events kept for watches of one kind, unless options say otherwise.
 pub const DEFAULT_WATCH_HISTORY: usize = 10_000;
+/// Most removed objects whose last state can be printed whole.
+const MAX_REMOVED: usize = 256;
 /// 2026-01-01T00:00:00Z, where the virtual clock starts unless options say otherwise.
 const DEFAULT_START_UNIX_MS: i64 = 1_767_225_600_000;
 
@@ -91,6 +93,8 @@ pub struct Store {
     namespaces: BTreeMap<Str, Namespace>,
     dependents: BTreeMap<Uid, BTreeSet<ObjectKey>>,
     bodies: Bodies,
+    /// What was kept beside objects that are gone, so that their last state can be printed; oldest first.
+    removed: VecDeque<(Uid, Body)>,
     events: Events,
     commits: CommitLog,
 }
@@ -126,6 +130,7 @@ impl Store {
             namespaces: BTreeMap::new(),
             dependents: BTreeMap::new(),
             bodies: Bodies::default(),
+            removed: VecDeque::new(),
             events: Events::default(),
             commits: CommitLog::default(),
             options,
@@ -184,6 +189,18 @@ impl Store {
         self.entry(kind, namespace, name).map(|entry| &entry.body)
     }
 
+    /// What is kept beside this incarnation of `object`, also for a while after its removal.
+    pub(crate) fn body_of(&self, object: &Object) -> Option<&Body> {
+        let metadata = object.metadata();
+        match self.entry(object.kind(), &metadata.namespace, &metadata.name) {
+            Some(entry) if entry.object.metadata().uid == metadata.uid => Some(&entry.body),
+            Some(_) | None => {
+                let mut newest_first = self.removed.iter().rev();
+                newest_first.find(|(uid, _)| *uid == metadata.uid).map(|(_, body)| body)
+            }
+        }
+    }
+
     pub(crate) fn pod_body(&self, namespace: &str, name: &str) -> Option<&Arc<PodBody>> {
         match self.body(Kind::Pod, namespace, name)? {
             Body::Pod(body) => Some(body),
@@ -240,8 +257,12 @@ impl Store {
         let (namespace, name) = (before.metadata().namespace.clone(), before.metadata().name.clone());
         let table = &mut self.tables[table_index(before.kind())];
         if let Some(objects) = table.by_namespace.get_mut(&namespace) {
-            if objects.remove(&name).is_some() {
+            if let Some(entry) = objects.remove(&name) {
                 table.count -= 1;
+                if self.removed.len() >= MAX_REMOVED {
+                    self.removed.pop_front();
+                }
+                self.removed.push_back((before.metadata().uid.clone(), entry.body));
             }
             if objects.is_empty() {
                 table.by_namespace.remove(&namespace);

@@ -7,3 +7,4 @@ pub(crate) mod job_status;
 mod job_template;
 pub(crate) mod metadata;
 pub(crate) mod pod;
+pub(crate) mod pod_update;

@@ -49,9 +49,18 @@ impl Store {
     /// As for [`Store::create_pod`].
     pub fn create_job(&mut self, actor: Actor, mut job: Job) -> Result<Arc<Job>, ApiStatus> {
         defaults::job_spec(Arc::make_mut(&mut job.spec));
+        // A Job without labels gets those of its template. Upstream shares one map between the two, so that the Job
+        // gets the selector's labels too, unless the map was copied before because a name was to be made. Where the
+        // template has none either, the Job gets them when it is read, unchecked.
+        let has_labels = !job.spec.template.metadata.labels.is_empty();
+        if has_labels && job.metadata.name.is_empty() {
+            defaults::job_labels(&mut job);
+        }
         self.name_and_admit(actor, Resource::Job, &mut job.metadata)?;
         defaults::job_selector(&mut job);
-        defaults::job_labels(&mut job);
+        if has_labels {
+            defaults::job_labels(&mut job);
+        }
         job.status = JobStatus::default();
         job.metadata.generation = 1;
         let mut faults = Faults::default();
@@ -60,6 +69,7 @@ impl Store {
             return Err(refusal::invalid(Resource::Job, &job.metadata.name, &faults));
         }
         self.must_be_absent(Kind::Job, &job.metadata)?;
+        defaults::job_labels(&mut job);
         let stored = self.put(actor, Verb::Create, None, Object::Job(Arc::new(job)), Some(Body::Job));
         let Object::Job(job) = stored else {
             return Err(refusal::bad_request("a Job was created and something else stored"));

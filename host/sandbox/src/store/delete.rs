@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, Kind, Object, Pod, ResourceVersion, Str, Time};
+use windlass_core::kube::{ApiStatus, Kind, Object, ObjectMeta, Pod, ResourceVersion, Str, Time};
 
 use super::{Actor, Store, Verb, metadata_mut};
 use crate::validate::metadata::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
@@ -81,25 +81,24 @@ impl Store {
             metadata.finalizers = Arc::new(finalizers);
         }
         let pending_finalizers = !metadata.finalizers.is_empty();
-        let mut seconds = 0;
-        if let Grace::Begun(grace, until) = grace {
-            seconds = grace;
-            if metadata.deletion_timestamp.is_none() && metadata.generation > 0 {
-                metadata.generation += 1;
+        let seconds = match grace {
+            Grace::Begun(seconds, until) => {
+                mark(metadata, until, seconds);
+                seconds
             }
-            metadata.deletion_timestamp = Some(until);
-            metadata.deletion_grace_period_seconds = Some(grace);
-        } else if pending_finalizers {
-            let now = Time::from_unix_ms(self.unix_ms());
-            let metadata = metadata_mut(&mut after);
-            if metadata.deletion_timestamp.is_none() && metadata.generation > 0 {
-                metadata.generation += 1;
+            Grace::None | Grace::Pending if pending_finalizers => {
+                let now = Time::from_unix_ms(self.unix_ms());
+                mark(metadata, metadata.deletion_timestamp.map_or(now, |old| old.min(now)), 0);
+                0
             }
-            metadata.deletion_timestamp = Some(metadata.deletion_timestamp.map_or(now, |old| old.min(now)));
-            metadata.deletion_grace_period_seconds = Some(0);
-        } else {
-            return Ok(Deletion::Removed(self.remove(actor, Verb::Delete, before)));
-        }
+            Grace::None | Grace::Pending => {
+                if options.resource_version.is_some() && !before.metadata().finalizers.is_empty() {
+                    // Upstream forgets the version between the two steps of such a delete, so it never succeeds.
+                    return Err(forgotten_version(&before));
+                }
+                return Ok(Deletion::Removed(self.remove(actor, Verb::Delete, before)));
+            }
+        };
         let marked =
             if before == after { before } else { self.put(actor, Verb::Delete, Some(before), after, None) };
         if pending_finalizers || seconds > 0 {
@@ -133,6 +132,28 @@ impl Store {
         }
         Grace::Begun(if asked == 0 { 0 } else { 1 }, now)
     }
+}
+
+/// Marks an object as being deleted; the first mark is a change of what is wanted.
+fn mark(metadata: &mut ObjectMeta, until: Time, seconds: i64) {
+    if metadata.deletion_timestamp.is_none() && metadata.generation > 0 {
+        metadata.generation += 1;
+    }
+    metadata.deletion_timestamp = Some(until);
+    metadata.deletion_grace_period_seconds = Some(seconds);
+}
+
+fn forgotten_version(object: &Object) -> ApiStatus {
+    let metadata = object.metadata();
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{}/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: ResourceVersion in precondition: , ResourceVersion in object meta: {}",
+        object.kind().resource(),
+        metadata.namespace,
+        metadata.name,
+        metadata.resource_version
+    );
+    refusal::conflict(Resource::from(object.kind()).plural(), &metadata.name, why)
 }
 
 fn later(time: Time, seconds: i64) -> Time {

@@ -80,7 +80,8 @@ impl MetadataPatch<'_> {
         if let Some(name) = self.add_finalizer
             && !metadata.has_finalizer(name)
         {
-            Arc::make_mut(&mut metadata.finalizers).push(name.into());
+            // A strategic merge puts what is new in front.
+            Arc::make_mut(&mut metadata.finalizers).insert(0, name.into());
         }
         let owned_by = |uid: &str| metadata.owner_references.iter().any(|reference| &*reference.uid == uid);
         if let Some(uid) = self.remove_owner
@@ -92,7 +93,7 @@ impl MetadataPatch<'_> {
             let references = Arc::make_mut(&mut metadata.owner_references);
             match references.iter_mut().find(|reference| reference.uid == owner.uid) {
                 Some(reference) => *reference = owner.clone(),
-                None => references.push(owner.clone()),
+                None => references.insert(0, owner.clone()),
             }
         }
         merge(&mut metadata.labels, self.labels);

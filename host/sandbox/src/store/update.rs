@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, Job, Kind, Object, ObjectMeta, Pod, PodStatus, ResourceVersion, Str};
+use windlass_core::kube::{
+    ApiStatus, Job, Kind, Object, ObjectMeta, Pod, PodManifest, PodStatus, ResourceVersion, Str,
+};
 
 use super::{Actor, Store, Verb, metadata_mut};
 use crate::body::Body;
@@ -71,19 +73,38 @@ impl Store {
         self.store_pod(actor, Verb::UpdateStatus, &before, pod, &faults)
     }
 
-    /// Replaces a Pod's metadata; its spec cannot change.
+    /// Replaces a Pod but for its status; of its spec only images, deadline and more tolerations may change.
     ///
     /// # Errors
     /// 404 NotFound, 409 Conflict for a precondition, 422 Invalid.
-    pub fn update_pod_metadata(&mut self, actor: Actor, new: &ObjectMeta) -> Result<Arc<Pod>, ApiStatus> {
-        let before = self.get(Kind::Pod, &new.namespace, &new.name)?;
+    pub fn update_pod(&mut self, actor: Actor, new: &PodManifest) -> Result<Arc<Pod>, ApiStatus> {
+        let before = self.get(Kind::Pod, &new.metadata.namespace, &new.metadata.name)?;
         let Object::Pod(old) = &before else { return Err(not_of_kind(Kind::Pod)) };
-        check_preconditions(Kind::Pod, new, &old.metadata)?;
-        let mut pod = Pod { metadata: new.clone(), ..old.as_ref().clone() };
+        check_preconditions(Kind::Pod, &new.metadata, &old.metadata)?;
+        let Some(old_body) = self.pod_body(&new.metadata.namespace, &new.metadata.name).cloned() else {
+            return Err(not_of_kind(Kind::Pod));
+        };
+        let body = self.bodies.of(&new.spec);
+        let mut pod = Pod { metadata: new.metadata.clone(), ..old.as_ref().clone() };
         keep_system_metadata(&mut pod.metadata, &old.metadata);
         let mut faults = Faults::default();
         validate::metadata::on_update(&pod.metadata, &old.metadata, true, &mut faults);
-        self.store_pod(actor, Verb::Update, &before, pod, &faults)
+        faults.append(&body.faults);
+        let (new_spec, old_spec) =
+            (body.whole_spec(&body.slim, new.hostname.as_ref()), old_body.whole_spec(&old.spec, None));
+        validate::pod_update::spec(&new_spec, &old_spec, &mut faults);
+        if !faults.is_empty() {
+            return Err(refusal::invalid(Resource::Pod, &pod.metadata.name, &faults));
+        }
+        let mut changed_body = None;
+        if new_spec != old_spec {
+            pod.metadata.generation = pod.metadata.generation.saturating_add(1);
+            changed_body = Some(Body::Pod(body));
+        }
+        match self.store_change(actor, Verb::Update, &before, Object::Pod(Arc::new(pod)), changed_body) {
+            Object::Pod(pod) => Ok(pod),
+            Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
+        }
     }
 
     /// Binds a Pod to a node and says so in its conditions, as the binding subresource does.
@@ -129,6 +150,10 @@ impl Store {
             && old.deletion_grace_period_seconds.unwrap_or(0) == 0;
         if ended {
             self.remove(actor, verb, before.clone());
+            // The client is told what it asked for, so that is what is printed for it.
+            if let Some(body) = body {
+                self.removed.push_back((after.metadata().uid.clone(), body));
+            }
             return after;
         }
         if body.is_none() && same(before, &after) {
@@ -192,7 +217,7 @@ pub(super) fn not_of_kind(kind: Kind) -> ApiStatus {
 fn check_preconditions(kind: Kind, new: &ObjectMeta, old: &ObjectMeta) -> Result<(), ApiStatus> {
     let resource = Resource::from(kind);
     if !new.uid.is_empty() && new.uid != old.uid {
-        return Err(uid_conflict(resource, &old.name, &new.uid, &old.uid));
+        return Err(uid_conflict(kind, old, &new.uid));
     }
     if new.resource_version != ResourceVersion(0) && new.resource_version != old.resource_version {
         return Err(refusal::modified(resource, &old.name));
@@ -201,12 +226,16 @@ fn check_preconditions(kind: Kind, new: &ObjectMeta, old: &ObjectMeta) -> Result
 }
 
 /// The refusal of a write that is meant for another incarnation (upstream: storage.Preconditions.Check).
-fn uid_conflict(resource: Resource, name: &str, asked: &str, stored: &str) -> ApiStatus {
+fn uid_conflict(kind: Kind, stored: &ObjectMeta, asked: &str) -> ApiStatus {
     let why = format!(
-        "StorageError: invalid object, Code: 4, Key: , ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
-         UID in precondition: {asked}, UID in object meta: {stored}"
+        "StorageError: invalid object, Code: 4, Key: /registry/{}/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: UID in precondition: {asked}, UID in object meta: {}",
+        kind.resource(),
+        stored.namespace,
+        stored.name,
+        stored.uid
     );
-    refusal::conflict(resource.plural(), name, why)
+    refusal::conflict(Resource::from(kind).plural(), &stored.name, why)
 }
 
 /// What a client cannot change: identity, generation, and the marks of deletion.

@@ -47,6 +47,11 @@ pub(super) fn shown(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
+/// Labels as refusals show them: upstream's absent map is null.
+fn shown_labels(labels: &Labels) -> String {
+    if labels.is_empty() { "null".to_owned() } else { shown(labels) }
+}
+
 fn immutable<T: PartialEq + serde::Serialize>(field: &str, new: &T, old: &T, faults: &mut Faults) {
     if new != old {
         faults.invalid(format_args!("spec.{field}"), shown(new), "field is immutable");
@@ -85,7 +90,7 @@ fn generated_selector(job: &Job, faults: &mut Faults) {
         match labels.get(label) {
             None => faults.required(path, &format!("must be '{value}'")),
             Some(found) if found != value => {
-                faults.invalid(path, shown(labels), &format!("must be '{value}'"));
+                faults.invalid(path, shown_labels(labels), &format!("must be '{value}'"));
             }
             Some(_) => {}
         }
@@ -283,7 +288,7 @@ fn selector(spec: &JobSpec, faults: &mut Faults) {
         // Upstream's absent selector matches nothing.
         faults.invalid(
             "spec.template.metadata.labels",
-            shown(&spec.template.metadata.labels),
+            shown_labels(&spec.template.metadata.labels),
             "`selector` does not match template `labels`",
         );
         return;
@@ -321,7 +326,7 @@ fn selector(spec: &JobSpec, faults: &mut Faults) {
     if is_usable(selector) && !selector.matches(&spec.template.metadata.labels) {
         faults.invalid(
             "spec.template.metadata.labels",
-            shown(&spec.template.metadata.labels),
+            shown_labels(&spec.template.metadata.labels),
             "`selector` does not match template `labels`",
         );
     }

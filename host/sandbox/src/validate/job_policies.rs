@@ -121,7 +121,7 @@ fn exit_codes(codes: &OnExitCodes, path: &str, containers: &[Str], faults: &mut 
     let values = &codes.values;
     let path = format!("{path}.values");
     if values.is_empty() {
-        faults.invalid(&path, "null", "at least one value is required");
+        faults.invalid(&path, "[]", "at least one value is required");
     } else if values.len() > MAX_EXIT_CODES {
         faults.too_many(&path, values.len(), MAX_EXIT_CODES);
     }

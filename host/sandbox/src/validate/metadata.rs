@@ -33,7 +33,22 @@ pub(crate) fn on_create(metadata: &ObjectMeta, namespaced: bool, faults: &mut Fa
 
 /// What is wrong with changing metadata from `old` to `new`, whose system fields were settled before.
 pub(crate) fn on_update(new: &ObjectMeta, old: &ObjectMeta, namespaced: bool, faults: &mut Faults) {
-    common(new, namespaced, faults);
+    // What is the same as before was checked when it was stored.
+    if new.labels != old.labels {
+        labels(&new.labels, "metadata.labels", faults);
+    }
+    if new.annotations != old.annotations {
+        annotations(&new.annotations, "metadata.annotations", faults);
+    }
+    if new.owner_references != old.owner_references {
+        owner_references(&new.owner_references, faults);
+    }
+    if new.finalizers != old.finalizers {
+        finalizers(&new.finalizers, "metadata.finalizers", faults);
+    }
+    if new.namespace != old.namespace {
+        namespace(new, namespaced, faults);
+    }
     if old.is_terminating() {
         let mut added: Vec<&Str> =
             new.finalizers.iter().filter(|finalizer| !old.finalizers.contains(finalizer)).collect();
@@ -80,7 +95,13 @@ pub(crate) fn annotations(annotations: &Labels, path: &str, faults: &mut Faults)
     let mut bytes = 0;
     for (key, value) in annotations {
         bytes += key.len() + value.len();
-        for fault in key_faults(&key.to_lowercase()) {
+        // Case does not matter here; an allocation is made only where there is any.
+        let found = if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            key_faults(&key.to_lowercase())
+        } else {
+            key_faults(key)
+        };
+        for fault in found {
             faults.invalid_text(path, key, &fault);
         }
     }
@@ -90,6 +111,14 @@ pub(crate) fn annotations(annotations: &Labels, path: &str, faults: &mut Faults)
 }
 
 fn common(metadata: &ObjectMeta, namespaced: bool, faults: &mut Faults) {
+    namespace(metadata, namespaced, faults);
+    labels(&metadata.labels, "metadata.labels", faults);
+    annotations(&metadata.annotations, "metadata.annotations", faults);
+    owner_references(&metadata.owner_references, faults);
+    finalizers(&metadata.finalizers, "metadata.finalizers", faults);
+}
+
+fn namespace(metadata: &ObjectMeta, namespaced: bool, faults: &mut Faults) {
     if namespaced {
         if metadata.namespace.is_empty() {
             faults.required("metadata.namespace", "");
@@ -100,10 +129,6 @@ fn common(metadata: &ObjectMeta, namespaced: bool, faults: &mut Faults) {
     } else if !metadata.namespace.is_empty() {
         faults.forbidden("metadata.namespace", "not allowed on this type");
     }
-    labels(&metadata.labels, "metadata.labels", faults);
-    annotations(&metadata.annotations, "metadata.annotations", faults);
-    owner_references(&metadata.owner_references, faults);
-    finalizers(&metadata.finalizers, "metadata.finalizers", faults);
 }
 
 fn owner_references(references: &[OwnerReference], faults: &mut Faults) {
@@ -123,8 +148,9 @@ fn owner_references(references: &[OwnerReference], faults: &mut Faults) {
         }
         if reference.controller == Some(true) {
             if let Some(first) = first {
-                faults.invalid_unshown(
+                faults.invalid(
                     path,
+                    serde_json::to_string(references).unwrap_or_default(),
                     &format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for \
                          {}/{} and {}/{}",

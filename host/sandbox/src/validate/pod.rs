@@ -104,23 +104,24 @@ fn text_of<'a>(holder: &'a Value, field: &str) -> &'a str {
     holder.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What is wrong with changing a Pod's status from that of `old`.
+/// What is wrong with changing a Pod's status from that of `old`: a container that ended for good stays ended.
 pub(crate) fn status_update(pod: &Pod, old: &Pod, faults: &mut Faults) {
-    if old.spec.restart_policy.as_deref() != Some("Never") {
-        return;
-    }
     let groups = [
         ("containerStatuses", &pod.status.container_statuses, &old.status.container_statuses),
         ("initContainerStatuses", &pod.status.init_container_statuses, &old.status.init_container_statuses),
     ];
-    for (field, new, old) in groups {
-        for (index, status) in new.iter().enumerate() {
-            let ended = old.iter().any(|old| old.name == status.name && old.state.terminated.is_some());
-            if ended && status.state.terminated.is_none() {
-                faults.forbidden(
-                    format_args!("status.{field}[{index}].state"),
-                    "may not be transitioned to non-terminated state",
-                );
+    for (field, new, before) in groups {
+        for (index, status) in before.iter().enumerate() {
+            let Some(ended) = &status.state.terminated else { continue };
+            let starts_again = match old.spec.restart_policy.as_deref() {
+                Some("Never") => false,
+                Some("OnFailure") => ended.exit_code != 0,
+                Some(_) | None => true,
+            };
+            let runs = new.iter().any(|new| new.name == status.name && new.state.terminated.is_none());
+            if runs && !starts_again {
+                let detail = "may not be transitioned to non-terminated state";
+                faults.forbidden(format_args!("status.{field}[{index}].state"), detail);
             }
         }
     }
