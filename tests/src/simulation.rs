@@ -52,6 +52,8 @@ pub struct Summary {
     pub commits: u64,
     /// Faults that struck.
     pub struck: faults::Coverage,
+    /// Seeds of the runs that met a limit which is known, see [`checkers::KNOWN_LIMIT`].
+    pub known: Vec<u64>,
     /// Seeds of the runs in which a predicate did not hold, and which.
     pub violations: Vec<(u64, checkers::Violation)>,
 }
@@ -64,6 +66,10 @@ impl Summary {
         self.commits += report.commits;
         self.struck.add(&report.struck);
         if let Some(violation) = &report.violation {
+            if violation.predicate == checkers::KNOWN_LIMIT {
+                self.known.push(report.seed);
+                return;
+            }
             self.violations.push((report.seed, violation.clone()));
         }
     }
@@ -74,6 +80,7 @@ impl Summary {
         self.steps += other.steps;
         self.commits += other.commits;
         self.struck.add(&other.struck);
+        self.known.extend(other.known);
         self.violations.extend(other.violations);
         self.violations.sort_by_key(|(seed, _)| *seed);
     }
@@ -100,8 +107,7 @@ pub fn run_seeds(
     };
     let mut summary = Summary::default();
     std::thread::scope(|scope| {
-        let shares: Vec<_> =
-            (0..threads).map(|thread| scope.spawn(move || run_share(thread))).collect();
+        let shares: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run_share(thread))).collect();
         for share in shares {
             // A run that panics is a failure of its own, with its own message.
             match share.join() {

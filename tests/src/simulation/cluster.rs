@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use windlass_core::kube::{
     COMPLETION_INDEX_ANNOTATION, CONTROLLER_UID_LABEL, ConditionStatus, ContainerState,
-    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, Kind, Object, ObjectMeta, Pod, PodCondition,
-    PodManifest, PodPhase, PodStatus, Str, Time, Uid,
+    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, Kind, Object, ObjectMeta, Pod,
+    PodCondition, PodManifest, PodPhase, PodStatus, Str, Time, Uid,
 };
 use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
 
@@ -109,8 +109,9 @@ impl Cluster {
             }
             _ => {}
         }
-        let is_terminating =
-            |object: &Option<Object>| object.as_ref().is_some_and(|object| object.metadata().is_terminating());
+        let is_terminating = |object: &Option<Object>| {
+            object.as_ref().is_some_and(|object| object.metadata().is_terminating())
+        };
         if is_terminating(&commit.after) && !is_terminating(&commit.before) {
             match &commit.after {
                 Some(Object::Pod(pod)) => {
@@ -188,19 +189,37 @@ impl Cluster {
             Deed::CollectPod(job, place) => {
                 self.with_some_pod(store, job, place, Pod::is_terminal, delete_pod);
             }
-            Deed::TouchPod(job, place) => self.with_some_pod(store, job, place, |_| true, |store, pod| {
-                touch(store, Kind::Pod, &pod.metadata.name, place);
-            }),
-            Deed::DisownPod(job, place) => self.with_some_pod(store, job, place, |_| true, |store, pod| {
-                let owner = pod.metadata.controller().map(|owner| owner.uid.clone());
-                let patch = MetadataPatch { remove_owner: owner.as_deref(), ..MetadataPatch::default() };
-                let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
-            }),
-            Deed::RelabelPod(job, place) => self.with_some_pod(store, job, place, |_| true, |store, pod| {
-                let labels = [(CONTROLLER_UID_LABEL.into(), Some("somebody-else".into()))];
-                let patch = MetadataPatch { labels: &labels, ..MetadataPatch::default() };
-                let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
-            }),
+            Deed::TouchPod(job, place) => self.with_some_pod(
+                store,
+                job,
+                place,
+                |_| true,
+                |store, pod| {
+                    touch(store, Kind::Pod, &pod.metadata.name, place);
+                },
+            ),
+            Deed::DisownPod(job, place) => self.with_some_pod(
+                store,
+                job,
+                place,
+                |_| true,
+                |store, pod| {
+                    let owner = pod.metadata.controller().map(|owner| owner.uid.clone());
+                    let patch = MetadataPatch { remove_owner: owner.as_deref(), ..MetadataPatch::default() };
+                    let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
+                },
+            ),
+            Deed::RelabelPod(job, place) => self.with_some_pod(
+                store,
+                job,
+                place,
+                |_| true,
+                |store, pod| {
+                    let labels = [(CONTROLLER_UID_LABEL.into(), Some("somebody-else".into()))];
+                    let patch = MetadataPatch { labels: &labels, ..MetadataPatch::default() };
+                    let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
+                },
+            ),
         }
     }
 
@@ -257,8 +276,7 @@ impl Cluster {
         let living = |pod: &Pod| !pod.is_terminal();
         self.with_pod(store, uid, living, |_, now| ended(137, now));
         let Some(life) = self.pods.get(uid).filter(|life| life.stopping) else { return };
-        let options =
-            DeleteOptions { uid: Some(uid), grace_seconds: Some(0), ..DeleteOptions::default() };
+        let options = DeleteOptions { uid: Some(uid), grace_seconds: Some(0), ..DeleteOptions::default() };
         let _ = store.delete(Actor::KUBELET, Kind::Pod, NAMESPACE, &life.name.clone(), &options);
     }
 
@@ -339,8 +357,7 @@ pub fn replace_pod(store: &mut Store, name: &str) {
     let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
     let _ = store.delete(Actor::USER, Kind::Pod, NAMESPACE, name, &options);
     let Some(spec) = template(true).spec else { return };
-    let metadata =
-        ObjectMeta { name: name.into(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
+    let metadata = ObjectMeta { name: name.into(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
     let _ = store.create_pod(Actor::USER, &PodManifest { metadata, spec, hostname: None });
 }
 

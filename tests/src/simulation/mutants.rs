@@ -152,7 +152,10 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
             job.metadata.resource_version = ResourceVersion(0);
             Some(told(store.update_job_status(actor, &job).map(|job| Some(Object::Job(job)))))
         }
-        (Mutant::UntracksWithoutPreconditions | Mutant::PatchesTooMuch, Operation::UntrackPod { pod, .. }) => {
+        (
+            Mutant::UntracksWithoutPreconditions | Mutant::PatchesTooMuch,
+            Operation::UntrackPod { pod, .. },
+        ) => {
             let labels = [("batch.kubernetes.io/job-name".into(), None)];
             let patch = MetadataPatch {
                 remove_finalizer: Some(JOB_TRACKING_FINALIZER),

@@ -122,18 +122,20 @@ impl View {
         }
         match object {
             Object::Job(job) => {
-                if self.jobs.get(&metadata.name).is_some_and(|(known, _)| {
-                    known.metadata.resource_version >= metadata.resource_version
-                }) {
+                if self
+                    .jobs
+                    .get(&metadata.name)
+                    .is_some_and(|(known, _)| known.metadata.resource_version >= metadata.resource_version)
+                {
                     return;
                 }
                 self.jobs.insert(metadata.name.clone(), (job.clone(), false));
             }
             Object::Pod(pod) => {
                 let known = self.pods.get(&metadata.name);
-                if known.is_some_and(|(known, _)| {
-                    known.metadata.resource_version >= metadata.resource_version
-                }) {
+                if known
+                    .is_some_and(|(known, _)| known.metadata.resource_version >= metadata.resource_version)
+                {
                     return;
                 }
                 let removed =

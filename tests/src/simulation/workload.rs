@@ -107,7 +107,8 @@ impl PodFate {
     #[must_use]
     pub fn lot(&self, place: u64) -> Lot {
         let random = &mut Random::new(mix(self.seed ^ place), 2);
-        let exit_code = if random.chance(self.failing_per_mille) { random.pick(&[1, 1, 2, 42, 137]) } else { 0 };
+        let exit_code =
+            if random.chance(self.failing_per_mille) { random.pick(&[1, 1, 2, 42, 137]) } else { 0 };
         let start_ms = random.between(self.start_ms.0, self.start_ms.1);
         let run_ms = random.between(self.run_ms.0, self.run_ms.1);
         Lot {
@@ -160,10 +161,7 @@ pub fn template(bound: bool) -> PodTemplate {
     let text = format!(
         r#"{{{node}"restartPolicy":"Never","containers":[{{"name":"main","image":"registry.example/work:1"}}]}}"#
     );
-    PodTemplate {
-        metadata: ObjectMeta::default(),
-        spec: RawValue::from_string(text).ok().map(Into::into),
-    }
+    PodTemplate { metadata: ObjectMeta::default(), spec: RawValue::from_string(text).ok().map(Into::into) }
 }
 
 fn deeds(random: &mut Random, jobs: u64) -> Vec<(u64, Deed)> {

@@ -114,17 +114,66 @@ pub(super) struct World<'engine> {
 /// Something that happens at an instant. Whatever concerns a process names its incarnation, so that it does
 /// not concern the next one.
 enum Happening {
-    Start { process: usize },
-    Lead { process: usize, incarnation: u32 },
-    Wake { process: usize, incarnation: u32 },
-    RunEnded { process: usize, incarnation: u32, run: RunId, result: Result<Plan, EngineFault> },
-    Arrives { sent: usize },
-    Answered { process: usize, incarnation: u32, id: RequestId, outcome: Outcome },
-    ListRead { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: watches::NextPage },
-    Listed { process: usize, incarnation: u32, kind: Kind, stream: StreamId, page: Box<windlass_sandbox::Page>, is_lagging: bool },
-    Watched { process: usize, incarnation: u32, kind: Kind, stream: StreamId },
-    WatchEnds { process: usize, incarnation: u32, kind: Kind, stream: StreamId },
-    Stale { process: usize, incarnation: u32, kind: Kind, stream: StreamId, object: Object },
+    Start {
+        process: usize,
+    },
+    Lead {
+        process: usize,
+        incarnation: u32,
+    },
+    Wake {
+        process: usize,
+        incarnation: u32,
+    },
+    RunEnded {
+        process: usize,
+        incarnation: u32,
+        run: RunId,
+        result: Result<Plan, EngineFault>,
+    },
+    Arrives {
+        sent: usize,
+    },
+    Answered {
+        process: usize,
+        incarnation: u32,
+        id: RequestId,
+        outcome: Outcome,
+    },
+    ListRead {
+        process: usize,
+        incarnation: u32,
+        kind: Kind,
+        stream: StreamId,
+        page: watches::NextPage,
+    },
+    Listed {
+        process: usize,
+        incarnation: u32,
+        kind: Kind,
+        stream: StreamId,
+        page: Box<windlass_sandbox::Page>,
+        is_lagging: bool,
+    },
+    Watched {
+        process: usize,
+        incarnation: u32,
+        kind: Kind,
+        stream: StreamId,
+    },
+    WatchEnds {
+        process: usize,
+        incarnation: u32,
+        kind: Kind,
+        stream: StreamId,
+    },
+    Stale {
+        process: usize,
+        incarnation: u32,
+        kind: Kind,
+        stream: StreamId,
+        object: Object,
+    },
     Turn(Turn),
 }
 
@@ -148,8 +197,7 @@ impl<'engine> World<'engine> {
         let mut random = Random::new(seed, 6);
         let mut faults = plot.faults;
         let count = if faults.strikes(Fault::SecondProcess, 0) { 2 } else { 1 };
-        let processes =
-            ACTORS[..count].iter().map(|actor| Process::new(*actor, &mut random)).collect();
+        let processes = ACTORS[..count].iter().map(|actor| Process::new(*actor, &mut random)).collect();
         Self {
             engine,
             now_ms: 0,
@@ -194,11 +242,10 @@ impl<'engine> World<'engine> {
             self.happenings += 1;
             self.happen(happening);
             if self.happenings > MAX_HAPPENINGS || at_ms > MAX_RUN_MS {
-                self.violated(Violation::new("V1", format!(
-                    "no rest after {} happenings and {} s",
-                    self.happenings,
-                    at_ms / 1000
-                )));
+                self.violated(Violation::new(
+                    "V1",
+                    format!("no rest after {} happenings and {} s", self.happenings, at_ms / 1000),
+                ));
             }
         }
     }

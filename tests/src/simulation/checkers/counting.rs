@@ -12,12 +12,16 @@ use crate::simulation::view::Sight;
 /// A Job's status was written by us.
 pub(super) fn check_status(before: &Job, after: &Job, ledger: &mut Ledger) -> Result<(), Violation> {
     let (old, new) = (&before.status, &after.status);
-    let wrong = |predicate, why: String| Err(Violation::new(predicate, format!("{}: {why}", after.metadata.name)));
+    let wrong =
+        |predicate, why: String| Err(Violation::new(predicate, format!("{}: {why}", after.metadata.name)));
     if new.succeeded < old.succeeded && !after.is_indexed() || new.failed < old.failed {
-        return wrong("J5", format!(
-            "{} succeeded and {} failed became {} and {}",
-            old.succeeded, old.failed, new.succeeded, new.failed
-        ));
+        return wrong(
+            "J5",
+            format!(
+                "{} succeeded and {} failed became {} and {}",
+                old.succeeded, old.failed, new.succeeded, new.failed
+            ),
+        );
     }
     if new.ready.unwrap_or(0) > new.active || new.ready.unwrap_or(0) < 0 {
         return wrong("J5", format!("{:?} ready of {} active", new.ready, new.active));
@@ -25,21 +29,25 @@ pub(super) fn check_status(before: &Job, after: &Job, ledger: &mut Ledger) -> Re
     let none = windlass_core::kube::UncountedTerminatedPods::default();
     let before_lists = old.uncounted_terminated_pods.as_ref().unwrap_or(&none);
     let after_lists = new.uncounted_terminated_pods.as_ref().unwrap_or(&none);
-    let successes = record(after, &before_lists.succeeded, &after_lists.succeeded, Recorded::Succeeded, ledger)?;
+    let successes =
+        record(after, &before_lists.succeeded, &after_lists.succeeded, Recorded::Succeeded, ledger)?;
     let failures = record(after, &before_lists.failed, &after_lists.failed, Recorded::Failed, ledger)?;
     if i64::from(new.failed) - i64::from(old.failed) != failures {
-        return wrong("J3", format!(
-            "failed went from {} to {} while {failures} left the list",
-            old.failed, new.failed
-        ));
+        return wrong(
+            "J3",
+            format!("failed went from {} to {} while {failures} left the list", old.failed, new.failed),
+        );
     }
     if after.is_indexed() {
         check_indexes(before, after, ledger)
     } else if i64::from(new.succeeded) - i64::from(old.succeeded) != successes {
-        wrong("J3", format!(
-            "succeeded went from {} to {} while {successes} left the list",
-            old.succeeded, new.succeeded
-        ))
+        wrong(
+            "J3",
+            format!(
+                "succeeded went from {} to {} while {successes} left the list",
+                old.succeeded, new.succeeded
+            ),
+        )
     } else {
         Ok(())
     }
@@ -65,8 +73,7 @@ fn record(
         return wrong("J3", "", "is listed twice");
     }
     let waits = job.spec.pod_replacement_policy == Some(PodReplacementPolicy::Failed);
-    let is_failing =
-        job.status.conditions.iter().any(|condition| &*condition.kind == "FailureTarget");
+    let is_failing = job.status.conditions.iter().any(|condition| &*condition.kind == "FailureTarget");
     for uid in new.difference(&old) {
         let Some(record) = ledger.pod_mut(uid) else { return wrong("J3", uid, "was counted and never was") };
         if record.recorded.is_some() {
@@ -76,7 +83,10 @@ fn record(
         let has_ended = match outcome {
             Recorded::Succeeded => sight.phase == PodPhase::Succeeded,
             Recorded::Failed => {
-                sight.phase == PodPhase::Failed || sight.is_terminating && !waits || is_failing || !record.exists
+                sight.phase == PodPhase::Failed
+                    || sight.is_terminating && !waits
+                    || is_failing
+                    || !record.exists
             }
         };
         if !has_ended {
@@ -97,7 +107,8 @@ fn record(
 /// Completed indexes only grow, each by a Pod that succeeded, and are what is counted.
 fn check_indexes(before: &Job, after: &Job, ledger: &Ledger) -> Result<(), Violation> {
     let (old, new) = (&before.status, &after.status);
-    let wrong = |predicate, why: String| Err(Violation::new(predicate, format!("{}: {why}", after.metadata.name)));
+    let wrong =
+        |predicate, why: String| Err(Violation::new(predicate, format!("{}: {why}", after.metadata.name)));
     if old.completed_indexes == new.completed_indexes && old.failed_indexes == new.failed_indexes {
         return if old.succeeded == new.succeeded {
             Ok(())
@@ -115,7 +126,8 @@ fn check_indexes(before: &Job, after: &Job, ledger: &Ledger) -> Result<(), Viola
     let ended = |index: u32, phase: PodPhase| {
         ledger.pods_of(&after.metadata.uid).any(|record| {
             let sight = record.sight();
-            sight.index == index && (sight.phase == phase || phase == PodPhase::Failed && sight.is_terminating)
+            sight.index == index
+                && (sight.phase == phase || phase == PodPhase::Failed && sight.is_terminating)
         })
     };
     if let Some(index) = new_set.difference(&old_set).find(|index| !ended(**index, PodPhase::Succeeded)) {
@@ -124,7 +136,10 @@ fn check_indexes(before: &Job, after: &Job, ledger: &Ledger) -> Result<(), Viola
     let old_failed = parse_indexes(old.failed_indexes.as_deref().unwrap_or(""));
     let new_failed = parse_indexes(new.failed_indexes.as_deref().unwrap_or(""));
     if !old_failed.is_subset(&new_failed) || !new_failed.is_disjoint(&new_set) {
-        return wrong("J5", format!("failed indexes {:?} became {:?}", old.failed_indexes, new.failed_indexes));
+        return wrong(
+            "J5",
+            format!("failed indexes {:?} became {:?}", old.failed_indexes, new.failed_indexes),
+        );
     }
     match new_failed.difference(&old_failed).find(|index| !ended(**index, PodPhase::Failed)) {
         Some(index) => wrong("J3", format!("index {index} failed though no Pod of it did")),

@@ -32,9 +32,8 @@ pub(super) struct Seen {
 /// Notes what a reconcile sees that creates Pods.
 pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) {
     let Key::Job(name) = &run.key else { return };
-    let creates = plan.is_some_and(|plan| {
-        plan.steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)))
-    });
+    let creates =
+        plan.is_some_and(|plan| plan.steps.iter().any(|step| matches!(step.action, Action::CreatePods(_))));
     observer.seen.remove(&name.name);
     if creates && let Some(job) = observer.view.job(&name.name).cloned() {
         let seen = Seen::of(&observer.view, &job);
@@ -64,7 +63,8 @@ impl Seen {
         let uncounted = status.uncounted_terminated_pods.clone().unwrap_or_default();
         let mut succeeded = unsigned(status.succeeded) + uncounted.succeeded.len() as u64;
         let mut failed = unsigned(status.failed) + uncounted.failed.len() as u64;
-        let bound = job.is_indexed().then(|| spec.completions.and_then(|n| u32::try_from(n).ok()).unwrap_or(0));
+        let bound =
+            job.is_indexed().then(|| spec.completions.and_then(|n| u32::try_from(n).ok()).unwrap_or(0));
         let mut completed = parse_indexes(&status.completed_indexes);
         let mut taken = parse_indexes(status.failed_indexes.as_deref().unwrap_or(""));
         let mut active = 0;

@@ -55,10 +55,11 @@ impl Ledger {
         match commit.after.as_ref().or(commit.before.as_ref()) {
             Some(Object::Job(job)) => {
                 let widest = job.spec.parallelism.unwrap_or(1);
-                let record = self
-                    .jobs
-                    .entry(job.metadata.uid.clone())
-                    .or_insert_with(|| JobRecord { job: job.clone(), exists, widest });
+                let record = self.jobs.entry(job.metadata.uid.clone()).or_insert_with(|| JobRecord {
+                    job: job.clone(),
+                    exists,
+                    widest,
+                });
                 record.job = job.clone();
                 record.exists = exists;
                 record.widest = record.widest.max(widest);

@@ -92,6 +92,8 @@ impl Observer {
                 self.asked.insert(target.clone(), operation.clone());
                 self.unsettled.insert(target, job);
             }
+            // These say for sure that nothing happened, and nothing is read for them.
+            Outcome::Rejected(status) if matches!(status.code, 403 | 429) => {}
             Outcome::Rejected(status) => {
                 self.asked.insert(target.clone(), operation.clone());
                 if status.code >= 500 {
@@ -142,9 +144,9 @@ pub(super) fn target(operation: &Operation) -> Option<(Kind, Str)> {
 /// The uid that is gone if the server does not know the object of this write.
 fn removes(operation: &Operation) -> Option<Str> {
     match operation {
-        Operation::UntrackPod { pod, .. }
-        | Operation::ReleasePod { pod, .. }
-        | Operation::DeletePod(pod) => Some(pod.uid.clone()),
+        Operation::UntrackPod { pod, .. } | Operation::ReleasePod { pod, .. } | Operation::DeletePod(pod) => {
+            Some(pod.uid.clone())
+        }
         Operation::DeleteJob(job) => Some(job.uid.clone()),
         _ => None,
     }

@@ -32,9 +32,7 @@ fn check_pod(
     verb: Verb,
     ledger: &Ledger,
 ) -> Result<(), Violation> {
-    let owner = |pod: &Option<Arc<Pod>>| {
-        pod.as_ref().and_then(|pod| pod.metadata.controller()).cloned()
-    };
+    let owner = |pod: &Option<Arc<Pod>>| pod.as_ref().and_then(|pod| pod.metadata.controller()).cloned();
     let (old, new) = (owner(&before), owner(&after));
     let name = before.as_ref().or(after.as_ref()).map(|pod| pod.metadata.name.clone()).unwrap_or_default();
     let is_job = |uid: &str| ledger.job(uid).is_some();
@@ -44,7 +42,9 @@ fn check_pod(
         (Verb::Create, ..) => wrong("was created for an owner that never was"),
         (Verb::Delete, Some(owner), _) if is_job(&owner.uid) => Ok(()),
         // Its uid was the precondition, and somebody took our reference off it since we saw it.
-        (Verb::Delete, None, _) if before.as_ref().is_some_and(|pod| ledger.was_owned(&pod.metadata.uid)) => Ok(()),
+        (Verb::Delete, None, _) if before.as_ref().is_some_and(|pod| ledger.was_owned(&pod.metadata.uid)) => {
+            Ok(())
+        }
         (Verb::Delete, ..) => wrong("was deleted though it is not ours"),
         (_, Some(owner), _) if &*owner.kind != Kind::Job.name() => wrong("belongs to another kind"),
         (_, None, Some(owner)) => {

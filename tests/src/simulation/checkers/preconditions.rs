@@ -39,7 +39,10 @@ impl Preconditions {
                 if name != Some(&manifest.metadata.name) || !is_first {
                     return Err(Violation::new(
                         "C7",
-                        format!("{} was asked for, and {name:?} was made, first: {is_first}", manifest.metadata.name),
+                        format!(
+                            "{} was asked for, and {name:?} was made, first: {is_first}",
+                            manifest.metadata.name
+                        ),
                     ));
                 }
                 Ok(())
@@ -47,7 +50,10 @@ impl Preconditions {
             (Operation::WriteJobStatus(job), Some(before)) => {
                 let expected = (&job.metadata.uid, job.metadata.resource_version);
                 if (&before.uid, before.resource_version) != expected {
-                    return wrong(format!("{} was written over as if it were {}", before.resource_version, expected.1));
+                    return wrong(format!(
+                        "{} was written over as if it were {}",
+                        before.resource_version, expected.1
+                    ));
                 }
                 stays_within(commit, &[])
             }
@@ -77,16 +83,15 @@ enum Field {
     Deletion,
 }
 
-fn is_meant(
-    target: &ObjectRef,
-    before: &ObjectMeta,
-    version: Option<ResourceVersion>,
-) -> Result<(), String> {
+fn is_meant(target: &ObjectRef, before: &ObjectMeta, version: Option<ResourceVersion>) -> Result<(), String> {
     if target.uid != before.uid {
         return Err(format!("{} was meant with uid {} and hit {}", target.name, target.uid, before.uid));
     }
     if version.is_some_and(|version| version != before.resource_version) {
-        return Err(format!("{} was meant at {version:?} and hit at {}", target.name, before.resource_version));
+        return Err(format!(
+            "{} was meant at {version:?} and hit at {}",
+            target.name, before.resource_version
+        ));
     }
     Ok(())
 }
@@ -115,7 +120,12 @@ fn stays_within(commit: &Commit, allowed: &[Field]) -> Result<(), Violation> {
     let (old, new) = (before.metadata(), after.metadata());
     let may = |field: Field| allowed.contains(&field);
     let other_finalizers = |metadata: &ObjectMeta| {
-        metadata.finalizers.iter().filter(|name| &***name != JOB_TRACKING_FINALIZER).cloned().collect::<Vec<_>>()
+        metadata
+            .finalizers
+            .iter()
+            .filter(|name| &***name != JOB_TRACKING_FINALIZER)
+            .cloned()
+            .collect::<Vec<_>>()
     };
     let is_same_spec = match (before, after) {
         (Object::Job(before), Object::Job(after)) => {

@@ -51,7 +51,8 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
             _ => None,
         })
         .collect();
-    let active: Vec<Sight> = pods.iter().map(|pod| Sight::of(pod)).filter(|sight| sight.is_active()).collect();
+    let active: Vec<Sight> =
+        pods.iter().map(|pod| Sight::of(pod)).filter(|sight| sight.is_active()).collect();
     if job.is_suspended() && !active.is_empty() {
         return wrong("V1", "is suspended and has active Pods".to_owned());
     }
@@ -63,10 +64,13 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
     let ready = active.iter().filter(|sight| sight.is_ready).count();
     let told = (job.status.active, job.status.ready.unwrap_or(0), job.status.terminating.unwrap_or(0));
     if told != (to_i32(active.len()), to_i32(ready), 0) {
-        return wrong("C10", format!(
-            "says {told:?} active, ready and terminating, with {} active and {ready} ready",
-            active.len()
-        ));
+        return wrong(
+            "C10",
+            format!(
+                "says {told:?} active, ready and terminating, with {} active and {ready} ready",
+                active.len()
+            ),
+        );
     }
     let uncounted = job.status.uncounted_terminated_pods.as_ref();
     if uncounted.is_some_and(|lists| !lists.succeeded.is_empty() || !lists.failed.is_empty()) {
@@ -80,7 +84,8 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
     }
     // Pods that run for ever: as many of them as are wanted, and none that has ended but is not told.
     let left = job.spec.completions.map_or(i32::MAX, |completions| completions - job.status.succeeded);
-    let wanted = if job.spec.completions.is_none() && job.status.succeeded > 0 { 0 } else { parallelism.min(left) };
+    let wanted =
+        if job.spec.completions.is_none() && job.status.succeeded > 0 { 0 } else { parallelism.min(left) };
     let is_short = to_i32(active.len()) != wanted && job.spec.completions.is_some();
     if is_short || pods.iter().any(|pod| pod.status.phase == PodPhase::Unknown) {
         return wrong("V1", format!("has {} active Pods, where {wanted} are wanted", active.len()));

@@ -1,10 +1,10 @@
 //! What a process must have seen before it acts: C3, C4, C5, C6, C7, C8 and C14.
 
+use windlass_core::kube::Str;
 use windlass_host::controller::Run;
 use windlass_host::engine::Snapshot;
 use windlass_host::key::Key;
 use windlass_host::request::{Flow, Operation, Request};
-use windlass_core::kube::Str;
 
 use super::Violation;
 use super::ledger::Ledger;
@@ -68,11 +68,7 @@ fn sees_everything(observer: &Observer, run: &Run, name: &str) -> Result<(), Vio
             observer.view.pods_of(&job.metadata.uid).map(|pod| pod.metadata.name.clone()).collect();
         return Err(Violation::new(
             "C4",
-            format!(
-                "{} sees other Pods ({}) than those known: {names:?}",
-                run.key,
-                snapshot.pods.len()
-            ),
+            format!("{} sees other Pods ({}) than those known: {names:?}", run.key, snapshot.pods.len()),
         ));
     }
     Ok(())
@@ -123,9 +119,7 @@ fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
         Operation::DeleteJob(job) => Some(job.name.clone()),
         Operation::AdoptPod { owner, .. } => Some(owner.name.clone()),
         Operation::UntrackPod { pod, .. } if observer.alone.contains(&pod.name) => None,
-        Operation::UntrackPod { pod, .. }
-        | Operation::ReleasePod { pod, .. }
-        | Operation::DeletePod(pod) => {
+        Operation::UntrackPod { pod, .. } | Operation::ReleasePod { pod, .. } | Operation::DeletePod(pod) => {
             let name = ledger.job_name_of_pod(&pod.uid)?;
             let uid = &ledger.pod(&pod.uid)?.pod.metadata.controller()?.uid;
             // A Pod whose Job is not known, or not any more, is looked after by itself.

@@ -199,8 +199,7 @@ impl World<'_> {
     }
 
     fn carry_out(&mut self, process: usize, incarnation: u32, request: &Request) -> Outcome {
-        let cause =
-            Cause { process, incarnation, id: request.id, operation: request.operation.clone() };
+        let cause = Cause { process, incarnation, id: request.id, operation: request.operation.clone() };
         let actor = self.processes[process].actor;
         let performed = match self.plot_mutant {
             Some(mutant) => mutants::perform(mutant, &mut self.store, actor, &request.operation),
@@ -231,9 +230,7 @@ impl World<'_> {
         if self.faults.strikes(Fault::AnswerLost, now_ms) {
             back_ms = self.faults_spread(CLIENT_TIMEOUT_MS);
             outcome = Outcome::Unknown;
-        } else if matches!(outcome, Outcome::Done(_))
-            && self.faults.strikes(Fault::TimeoutApplied, now_ms)
-        {
+        } else if matches!(outcome, Outcome::Done(_)) && self.faults.strikes(Fault::TimeoutApplied, now_ms) {
             outcome = Outcome::Rejected(status(504, "Timeout"));
         }
         self.answer_at(now_ms + back_ms, process, incarnation, request.id, outcome);
@@ -256,9 +253,8 @@ impl World<'_> {
         let this = &mut self.processes[process];
         let in_flight = this.in_flight.entry(flow).or_default();
         *in_flight = in_flight.saturating_sub(1);
-        self.trace.say(self.now_ms, || {
-            format!("process {process} hears of request {}: {}", id.0, told(&outcome))
-        });
+        self.trace
+            .say(self.now_ms, || format!("process {process} hears of request {}: {}", id.0, told(&outcome)));
         if let Some(machine) = &mut this.controller {
             machine.handle_answer(now, id, outcome);
             self.steps += 1;

@@ -232,8 +232,7 @@ impl World<'_> {
         let checked = self.checkers.runs(process, &run, result.as_ref().ok());
         self.check(checked);
         let slow = self.faults.strikes(Fault::WorkerSlow, self.now_ms);
-        let took_ms =
-            if slow { self.faults.random().spread(20, 8_000) } else { self.random.below(2) };
+        let took_ms = if slow { self.faults.random().spread(20, 8_000) } else { self.random.below(2) };
         let ended = Happening::RunEnded { process, incarnation, run: run.id, result };
         self.agenda.add(self.now_ms + took_ms, ended);
     }
@@ -259,7 +258,9 @@ impl World<'_> {
     /// Puts down the next moment at which the machine wants to be called.
     fn arm(&mut self, process: usize) {
         let this = &mut self.processes[process];
-        let Some(due_ms) = this.controller.as_ref().and_then(|machine| machine.poll_timeout()) else { return };
+        let Some(due_ms) = this.controller.as_ref().and_then(|machine| machine.poll_timeout()) else {
+            return;
+        };
         // What is due now waits for a worker or a slot, which comes with the next input.
         let waits_for_slot = due_ms <= self.now_ms;
         if waits_for_slot && (this.busy_workers > 0 || !this.requests.is_empty()) {

@@ -117,7 +117,14 @@ impl World<'_> {
                 };
                 self.agenda.add(
                     self.now_ms + after_ms,
-                    Happening::Listed { process, incarnation, kind, stream, page: Box::new(page), is_lagging },
+                    Happening::Listed {
+                        process,
+                        incarnation,
+                        kind,
+                        stream,
+                        page: Box::new(page),
+                        is_lagging,
+                    },
                 );
             }
             Err(status) => self.end(process, incarnation, kind, stream, WatchEnd::Refused(status)),
@@ -242,8 +249,7 @@ impl World<'_> {
         let Some(this) = self.processes[process].streams.get_mut(&kind) else { return true };
         if is_silent {
             this.is_silent = true;
-            self.agenda
-                .add(now_ms + for_ms, Happening::WatchEnds { process, incarnation, kind, stream });
+            self.agenda.add(now_ms + for_ms, Happening::WatchEnds { process, incarnation, kind, stream });
         } else {
             this.held_until_ms = now_ms + for_ms;
             self.rouse(process, kind);
@@ -284,7 +290,12 @@ impl World<'_> {
         }
         self.checkers.hears(process, kind, stream, &body);
         self.trace.say(self.now_ms, || {
-            format!("process {process} hears from stream {} of {}: {}", stream.0, kind.resource(), told(&body))
+            format!(
+                "process {process} hears from stream {} of {}: {}",
+                stream.0,
+                kind.resource(),
+                told(&body)
+            )
         });
         let now = self.now();
         if let Some(machine) = &mut self.processes[process].controller {
@@ -301,14 +312,8 @@ impl World<'_> {
         cursor: ResourceVersion,
         is_watching: bool,
     ) {
-        let new = Stream {
-            id: stream,
-            cursor,
-            is_watching,
-            is_woken: false,
-            held_until_ms: 0,
-            is_silent: false,
-        };
+        let new =
+            Stream { id: stream, cursor, is_watching, is_woken: false, held_until_ms: 0, is_silent: false };
         let Some(old) = self.processes[process].streams.insert(kind, new) else { return };
         if old.is_watching && self.faults.strikes(Fault::WatchStale, self.now_ms) {
             let from = ResourceVersion(old.cursor.0.saturating_sub(20));
@@ -350,7 +355,8 @@ impl World<'_> {
         let this = &mut self.processes[process];
         let is_first = !this.listed.contains(&kind);
         let in_a_row = this.lagging_lists.entry(kind).or_default();
-        let lags = !is_first && *in_a_row < MOST_LAGGING_LISTS && self.faults.strikes(Fault::ListLagging, now_ms);
+        let lags =
+            !is_first && *in_a_row < MOST_LAGGING_LISTS && self.faults.strikes(Fault::ListLagging, now_ms);
         *in_a_row += u32::from(lags);
         lags
     }
@@ -370,7 +376,9 @@ fn told(body: &WatchBody) -> String {
     match body {
         WatchBody::Page(objects) => format!("a page of {}", objects.len()),
         WatchBody::ListDone(version) => format!("the list is complete at {version}"),
-        WatchBody::Applied(object) => format!("{} at {}", object.metadata().name, object.metadata().resource_version),
+        WatchBody::Applied(object) => {
+            format!("{} at {}", object.metadata().name, object.metadata().resource_version)
+        }
         WatchBody::Deleted(object) => {
             format!("{} gone at {}", object.metadata().name, object.metadata().resource_version)
         }
