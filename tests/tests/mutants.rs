@@ -16,7 +16,8 @@ fn every_defect_is_found_by_the_checker_that_is_there_for_it() {
     for (mutant, predicates) in Mutant::ALL {
         let summary = run_seeds(1, SEEDS, 2, MOST_VIOLATIONS, &NativeEngine, Some(mutant));
         let found: Vec<&str> = summary.violations.iter().map(|(_, violation)| violation.predicate).collect();
-        let first = summary.violations.iter().find(|(_, violation)| predicates.contains(&violation.predicate));
+        let first =
+            summary.violations.iter().find(|(_, violation)| predicates.contains(&violation.predicate));
         match first {
             Some((seed, violation)) => println!("{mutant:?}: seed {seed}: {violation}"),
             None => missed.push(format!("{mutant:?} wants one of {predicates:?}, found {found:?}")),
