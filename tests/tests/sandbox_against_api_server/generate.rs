@@ -419,10 +419,10 @@ impl Generator {
     fn change(&mut self) -> Change {
         match self.dice.below(8) {
             0 => Change::Nothing,
-            1 => Change::AddFinalizer(*self.dice.choose::<&'static str>(&FINALIZERS)),
-            2 | 3 => Change::RemoveFinalizer(*self.dice.choose::<&'static str>(&FINALIZERS)),
-            4 => Change::AddOwner(*self.dice.choose::<&'static str>(&OWNERS), self.dice.one_in(2)),
-            5 => Change::RemoveOwner(*self.dice.choose::<&'static str>(&OWNERS)),
+            1 => Change::AddFinalizer(self.dice.choose::<&'static str>(&FINALIZERS)),
+            2 | 3 => Change::RemoveFinalizer(self.dice.choose::<&'static str>(&FINALIZERS)),
+            4 => Change::AddOwner(self.dice.choose::<&'static str>(&OWNERS), self.dice.one_in(2)),
+            5 => Change::RemoveOwner(self.dice.choose::<&'static str>(&OWNERS)),
             6 => Change::Label(
                 "colour",
                 *self.dice.choose(&[Some("red"), Some("blue"), None, Some("bad value")]),
