@@ -6,8 +6,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use windlass_core::kube::{
-    ConditionStatus, JobCondition, OnExitCodes, OnExitCodesOperator, OnPodCondition, PodFailurePolicy,
-    PodFailurePolicyAction, PodFailurePolicyRule, PodPhase, Str, SuccessPolicy, SuccessPolicyRule, Time,
+    COMPLETION_INDEX_ANNOTATION, CompletionMode, ConditionStatus, JOB_TRACKING_FINALIZER, Job, JobCondition,
+    JobSpec, JobStatus, LabelSelector, Labels, ObjectMeta, OnExitCodes, OnExitCodesOperator, OnPodCondition,
+    OwnerReference, Pod, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule, PodPhase, PodStatus,
+    PodTemplate, ResourceVersion, Str, SuccessPolicy, SuccessPolicyRule, Time, UncountedTerminatedPods,
 };
 use windlass_core::policy::backoff::{Answer, Hold};
 use windlass_core::view::{
@@ -19,7 +21,7 @@ use windlass_host::engine::Snapshot;
 /// Most Pods of a generated snapshot: enough for every branch, few enough to shrink well.
 const MOST_PODS: usize = 24;
 /// The instant around which all others lie, seconds since the Unix epoch.
-const NOW_S: i64 = 1_800_000_000;
+pub const NOW_S: i64 = 1_800_000_000;
 
 /// Snapshots of every kind.
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
@@ -63,6 +65,28 @@ pub fn orphan_snapshot() -> impl Strategy<Value = OrphanSnapshot> {
     (any::<bool>(), owner).prop_map(|(tracked, owner)| OrphanSnapshot { tracked, owner })
 }
 
+/// A Job and Pods in its namespace, as the API server would hold them; instants lie near [`NOW_S`].
+pub fn job_with_pods() -> impl Strategy<Value = (Job, Vec<Pod>)> {
+    (job(), vec(pod_seed(), 0..12)).prop_map(|(mut job, seeds)| {
+        let pods: Vec<Pod> = (0..).zip(seeds).map(|(number, seed)| pod(&job, number, &seed)).collect();
+        // Every third tracked Pod that ended is uncounted already, and so is one that nobody knows.
+        let ended = pods.iter().filter(|pod| pod.is_terminal() && pod.is_tracked()).step_by(3);
+        let mut uncounted = UncountedTerminatedPods::default();
+        for pod in ended {
+            let list = match pod.status.phase {
+                PodPhase::Succeeded => &mut uncounted.succeeded,
+                _ => &mut uncounted.failed,
+            };
+            list.push(pod.metadata.uid.clone());
+        }
+        if pods.len() > 8 {
+            uncounted.failed.push("uid-of-nobody".into());
+        }
+        job.status.uncounted_terminated_pods = Some(uncounted);
+        (job, pods)
+    })
+}
+
 /// Answers to a question about backoff, those of a later version included.
 pub fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
@@ -74,6 +98,113 @@ pub fn answer() -> impl Strategy<Value = Answer> {
         }),
         1 => text().prop_map(|name| Answer::Other(name.as_ref().into())),
     ]
+}
+
+fn job() -> impl Strategy<Value = Job> {
+    let counts = (1..6_i32, option::weighted(0.8, 1..10_i32), 0..4_i32, option::weighted(0.2, 0..3_i32));
+    let switches = (any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let policy = option::weighted(0.3, failure_policy());
+    (counts, switches, policy).prop_map(|(counts, (indexed, suspended, terminating), policy)| {
+        let spec = JobSpec {
+            parallelism: Some(counts.0),
+            completions: counts.1,
+            backoff_limit: Some(counts.2),
+            backoff_limit_per_index: counts.3.filter(|_| indexed),
+            completion_mode: Some(if indexed { CompletionMode::Indexed } else { CompletionMode::NonIndexed }),
+            suspend: Some(suspended),
+            selector: Some(LabelSelector { match_labels: labels("work"), ..LabelSelector::default() }),
+            pod_failure_policy: policy,
+            template: template(),
+            ..JobSpec::default()
+        };
+        let metadata = ObjectMeta {
+            name: "work".into(),
+            namespace: "default".into(),
+            uid: "uid-of-work".into(),
+            resource_version: ResourceVersion(100),
+            creation_timestamp: Some(Time::from_unix_seconds(NOW_S - 100)),
+            deletion_timestamp: terminating.then(|| Time::from_unix_seconds(NOW_S - 1)),
+            ..ObjectMeta::default()
+        };
+        let status =
+            JobStatus { start_time: Some(Time::from_unix_seconds(NOW_S - 90)), ..JobStatus::default() };
+        Job { metadata, spec: Arc::new(spec), status }
+    })
+}
+
+fn template() -> PodTemplate {
+    let text = r#"{"restartPolicy":"Never","containers":[{"name":"main","image":"busybox"}]}"#;
+    let spec = serde_json::value::RawValue::from_string(text.to_owned()).ok();
+    let metadata = ObjectMeta { labels: Arc::new(labels("work")), ..ObjectMeta::default() };
+    PodTemplate { metadata, spec: spec.map(Into::into) }
+}
+
+fn labels(value: &str) -> Labels {
+    [("job".into(), value.into())].into()
+}
+
+/// What tells one generated Pod from another.
+#[derive(Clone, Debug)]
+struct PodSeed {
+    phase: PodPhase,
+    index: Option<u32>,
+    tracked: bool,
+    owned: bool,
+    selected: bool,
+    terminating: bool,
+    age_s: i64,
+}
+
+fn pod_seed() -> impl Strategy<Value = PodSeed> {
+    let switches = (
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.1),
+    );
+    (phase(), option::weighted(0.9, 0..8_u32), switches, 0..80_i64).prop_map(
+        |(phase, index, (tracked, owned, selected, terminating), age_s)| PodSeed {
+            phase,
+            index,
+            tracked,
+            owned,
+            selected,
+            terminating,
+            age_s,
+        },
+    )
+}
+
+fn pod(job: &Job, number: u32, seed: &PodSeed) -> Pod {
+    let time = |age_s: i64| Time::from_unix_seconds(NOW_S - age_s);
+    let owner = OwnerReference {
+        api_version: "batch/v1".into(),
+        kind: "Job".into(),
+        name: job.metadata.name.clone(),
+        uid: job.metadata.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    };
+    let annotations: Labels = seed
+        .index
+        .map(|index| (COMPLETION_INDEX_ANNOTATION.into(), index.to_string().into()))
+        .into_iter()
+        .collect();
+    let metadata = ObjectMeta {
+        name: format!("work-{number:02}").into(),
+        namespace: job.metadata.namespace.clone(),
+        uid: format!("uid-of-work-{number:02}").into(),
+        resource_version: ResourceVersion(200 + u64::from(number)),
+        creation_timestamp: Some(time(seed.age_s + 5)),
+        deletion_timestamp: seed.terminating.then(|| time(seed.age_s)),
+        labels: Arc::new(labels(if seed.selected { "work" } else { "other" })),
+        annotations: Arc::new(annotations),
+        owner_references: Arc::new(seed.owned.then_some(owner).into_iter().collect()),
+        finalizers: Arc::new(seed.tracked.then(|| JOB_TRACKING_FINALIZER.into()).into_iter().collect()),
+        ..ObjectMeta::default()
+    };
+    let status = PodStatus { phase: seed.phase, start_time: Some(time(seed.age_s)), ..PodStatus::default() };
+    Pod { metadata, status: Arc::new(status), ..Pod::default() }
 }
 
 /// Makes one column longer or shorter than the others.

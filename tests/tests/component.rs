@@ -9,13 +9,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
 use wasmparser::{ComponentExternalKind, Parser, Payload};
+use windlass_core::kube::{COMPLETION_INDEX_ANNOTATION, Job, Object, Pod, Time};
+use windlass_core::plan::{Action, Plan};
 use windlass_core::policy::backoff::{Answer, Question};
 use windlass_core::policy::{BuiltIn, Policy};
-use windlass_core::view::{OrphanOwner, OrphanSnapshot};
+use windlass_core::twin;
+use windlass_core::view::{JobFlags, OrphanOwner, OrphanSnapshot};
+use windlass_host::Now;
+use windlass_host::cache::Cache;
 use windlass_host::engine::native::NativeEngine;
 use windlass_host::engine::wasm::{Budget, CoreFault, Options, WasmEngine};
 use windlass_host::engine::{Engine, EngineFault, SharedPolicy, Snapshot};
+use windlass_host::key::Name;
+use windlass_host::snapshot::{self, Carried, Gathered};
 use windlass_tests::arbitrary;
 use wit_parser::{Docs, PackageId, Resolve, TypeDefKind};
 
@@ -142,6 +150,27 @@ fn the_default_core_answers_as_the_built_in_policy_does() {
 }
 
 #[test]
+fn the_twin_agrees_with_the_typed_path_natively_and_as_wasm() {
+    let wasm = WasmEngine::embedded().expect("a core is built in: run `make core`");
+    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&arbitrary::job_with_pods(), |(job, pods)| {
+        let request = json!({
+            "apiVersion": "windlass.dev/v1alpha1", "kind": "ReconcileRequest",
+            "now": Time::from_unix_seconds(arbitrary::NOW_S), "job": job, "pods": pods,
+        });
+        let document = twin::reconcile(&request.to_string(), |_| BuiltIn::default());
+        prop_assert_eq!(&wasm.reconcile_document(&request.to_string(), &built_in()), &Ok(document.clone()));
+        let document: Value = serde_json::from_str(&document.unwrap()).unwrap();
+
+        let gathered = gather(&job, &pods);
+        let plan = NativeEngine.reconcile(&gathered.snapshot, &built_in()).unwrap();
+        prop_assert_eq!(outline_of_document(&document), outline(&plan, &gathered));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
 fn bytes_that_are_no_component_are_refused_with_a_sentence() {
     for bytes in [&b"apiVersion: v1"[..], b"", b"\0asm\x01\0\0\0"] {
         let fault = WasmEngine::new(bytes, Options::default()).unwrap_err();
@@ -211,6 +240,22 @@ fn a_guest_that_wants_all_memory_is_ended() {
 }
 
 #[test]
+fn a_guest_that_hands_over_too_much_is_ended() {
+    // The plan's memo: 9 MiB from the start of memory. Its length is at byte 40 of the result.
+    let talkative = hostile_core(
+        "(drop (memory.grow (i32.const 200)))
+         (i32.store (i32.const 1064) (i32.const 9437184))
+         (i32.const 1024)",
+    );
+    let engine = WasmEngine::new(&talkative, Options::default()).unwrap();
+    let fault = engine.reconcile(&orphan(), &built_in()).unwrap_err();
+    assert!(
+        matches!(&fault, EngineFault::LimitExceeded(message) if message.contains("handed over")),
+        "{fault:?}"
+    );
+}
+
+#[test]
 fn the_core_asks_through_the_boundary() {
     let wasm = WasmEngine::embedded().expect("a core is built in: run `make core`");
     let mut runner = TestRunner::deterministic();
@@ -223,6 +268,126 @@ fn the_core_asks_through_the_boundary() {
         asked += counting.questions.load(Ordering::Relaxed);
     }
     assert!(asked > 0, "no snapshot of 200 made the core ask anything");
+}
+
+/// What the host gathers of `job` and `pods` from its cache.
+fn gather(job: &Job, pods: &[Pod]) -> Gathered {
+    let (mut cache, mut changes) = (Cache::default(), Vec::new());
+    cache.watched(Object::Job(Arc::new(job.clone())), &mut changes);
+    for pod in pods {
+        cache.watched(Object::Pod(Arc::new(pod.clone())), &mut changes);
+    }
+    let now = Now { monotonic_ms: 0, unix_ms: arbitrary::NOW_S * 1000 };
+    let name = Name::of(&job.metadata);
+    snapshot::job(&cache, &name, &JobFlags::default(), now, &Carried::default()).unwrap()
+}
+
+/// A plan in a few words: its steps, what each follows, and the objects that it is about.
+fn outline(plan: &Plan, gathered: &Gathered) -> Vec<String> {
+    let uid = |position: &u32| gathered.children[*position as usize].pod.metadata.uid.to_string();
+    let tracked = |position: &&u32| gathered.children[**position as usize].pod.is_tracked();
+    let mut lines = vec![format!("requeue {:?} memo {}", plan.requeue_after_ms, hexadecimal(&plan.memo))];
+    for step in &plan.steps {
+        let after: Vec<String> =
+            step.after.iter().map(|after| format!("{:?} {}", after.needs, after.step)).collect();
+        let items = match &step.action {
+            Action::CreatePods(slots) => {
+                slots.iter().map(|slot| format!("create {}", index_text(slot.index))).collect()
+            }
+            Action::DeletePods { pods, untrack } => pods
+                .iter()
+                .map(|pod| {
+                    let patch = if *untrack && tracked(&pod) {
+                        format!("patch {} ", uid(pod))
+                    } else {
+                        String::new()
+                    };
+                    format!("{patch}delete {}", uid(pod))
+                })
+                .collect(),
+            Action::UntrackPods(pods) => {
+                pods.iter().filter(tracked).map(|pod| format!("patch {}", uid(pod))).collect()
+            }
+            Action::AdoptPods(pods) | Action::ReleasePods(pods) => {
+                pods.iter().map(|pod| format!("patch {}", uid(pod))).collect()
+            }
+            Action::WriteJobStatus(status) => {
+                let uids = |list: &[u32]| list.iter().map(uid).collect::<Vec<_>>().join(",");
+                let uncounted = &status.uncounted;
+                vec![format!(
+                    "updateStatus {} {} {} [{}] [{}] {:?}",
+                    status.active,
+                    status.succeeded,
+                    status.failed,
+                    uids(&uncounted.succeeded),
+                    uids(&uncounted.failed),
+                    &*status.completed_indexes,
+                )]
+            }
+            Action::DeleteJob => vec!["delete uid-of-work".to_owned()],
+            Action::RecordEvent(event) => vec![format!("recordEvent {} {}", event.reason, event.message)],
+        };
+        let items: Vec<String> = items;
+        lines.push(format!("after {after:?} do {items:?}"));
+    }
+    lines
+}
+
+/// As [`outline`], of a plan document.
+fn outline_of_document(plan: &Value) -> Vec<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let memo = plan["memo"].as_str().unwrap_or_default();
+    let mut lines = vec![format!("requeue {:?} memo {memo}", plan["requeueAfterMs"].as_u64())];
+    for step in list(&plan["steps"]) {
+        let after: Vec<String> = list(&step["after"])
+            .iter()
+            .map(|after| format!("{} {}", after["needs"].as_str().unwrap(), after["step"]))
+            .collect();
+        let items: Vec<String> = list(&step["items"])
+            .iter()
+            .map(|item| list(item).iter().map(request_outline).collect::<Vec<_>>().join(" "))
+            .collect();
+        lines.push(format!("after {after:?} do {items:?}"));
+    }
+    lines
+}
+
+fn request_outline(request: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let verb = text(&request["verb"]);
+    match verb.as_str() {
+        "create" => {
+            let index = &request["object"]["metadata"]["annotations"][COMPLETION_INDEX_ANNOTATION];
+            format!("create {}", index_text(index.as_str().map(|index| index.parse().unwrap())))
+        }
+        "updateStatus" => {
+            let status = &request["object"]["status"];
+            let number = |name: &str| status[name].as_u64().unwrap_or_default();
+            let uids = |name: &str| {
+                let list = status["uncountedTerminatedPods"][name].as_array().cloned().unwrap_or_default();
+                list.iter().map(text).collect::<Vec<_>>().join(",")
+            };
+            format!(
+                "updateStatus {} {} {} [{}] [{}] {:?}",
+                number("active"),
+                number("succeeded"),
+                number("failed"),
+                uids("succeeded"),
+                uids("failed"),
+                text(&status["completedIndexes"]),
+            )
+        }
+        "recordEvent" => format!("recordEvent {} {}", text(&request["reason"]), text(&request["message"])),
+        _ => format!("{verb} {}", text(&request["target"]["uid"])),
+    }
+}
+
+fn index_text(index: Option<u32>) -> String {
+    index.map_or_else(|| "any".to_owned(), |index| index.to_string())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A policy that gives the same answers in turn, and may give too few.
@@ -279,7 +444,7 @@ fn core_like(version: &str, imports: &str) -> Vec<u8> {
     wat::parse_str(format!("(component {imports} {exports})")).unwrap()
 }
 
-/// A component of the right contract whose `reconcile-orphan` does `body`, which never returns.
+/// A component of the right contract whose `reconcile-orphan` does `body`.
 fn hostile_core(body: &str) -> Vec<u8> {
     let module = format!(
         r#"(module
@@ -287,6 +452,7 @@ fn hostile_core(body: &str) -> Vec<u8> {
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
             (func (export "windlass:core/job@0.1.0#reconcile") (param i32) (result i32) unreachable)
             (func (export "windlass:core/job@0.1.0#reconcile-orphan") (param i32 i32) (result i32) {body})
+            (func (export "cabi_post_windlass:core/job@0.1.0#reconcile-orphan") (param i32))
             (func (export "windlass:core/cron-job@0.1.0#reconcile") (param i32) (result i32) unreachable)
             (func (export "windlass:core/daemon-set@0.1.0#reconcile") (param i32) (result i32) unreachable)
             (func (export "windlass:core/twin@0.1.0#reconcile") (param i32 i32) (result i32) unreachable))"#

@@ -154,11 +154,7 @@ fn outcome(facts: &Facts<'_>, pod: Pod<'_>, ending: Option<&Ending>) -> Outcome 
     }
     // When the Job fails, every Pod that has not ended is a failure.
     let is_failed = pod.is_failed(facts.job) || ending.is_some_and(|ending| !ending.success);
-    if is_failed && facts.matches.counts(pod.position) {
-        Outcome::Failed
-    } else {
-        Outcome::Nothing
-    }
+    if is_failed && facts.matches.counts(pod.position) { Outcome::Failed } else { Outcome::Nothing }
 }
 
 /// The Pods whose finalizer may go (upstream: canRemoveFinalizer): by index for an Indexed Job, so that

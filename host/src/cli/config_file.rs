@@ -14,8 +14,8 @@ const KIND: &str = "WindlassConfiguration";
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct ConfigFile {
-    api_version: String,
-    kind: String,
+    pub(super) api_version: String,
+    pub(super) kind: String,
     pub(super) kubeconfig: Option<PathBuf>,
     pub(super) controllers: Option<Vec<ControllerName>>,
     pub(super) leader_elect: Option<bool>,

@@ -83,9 +83,7 @@ impl Controller {
     fn adopts(&self, name: &Name) -> bool {
         self.cache.job(name).is_some_and(|entry| {
             let job = &entry.job;
-            !job.metadata.is_terminating()
-                && !job.is_finished()
-                && !managed_elsewhere(job, &self.config.job)
+            !job.metadata.is_terminating() && !job.is_finished() && !managed_elsewhere(job, &self.config.job)
         })
     }
 

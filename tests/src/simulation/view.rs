@@ -94,6 +94,12 @@ impl View {
                     self.list(kind, objects, *version);
                 }
             }
+            // A watch never goes back; what it repeats may be gone by now.
+            WatchBody::Applied(object) | WatchBody::Deleted(object)
+                if self
+                    .reached
+                    .get(&kind)
+                    .is_some_and(|reached| object.metadata().resource_version <= *reached) => {}
             WatchBody::Applied(object) => {
                 self.reach(kind, object.metadata().resource_version);
                 self.learn(object);

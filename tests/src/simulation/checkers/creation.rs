@@ -72,17 +72,18 @@ impl Seen {
         for pod in view.pods_of(&job.metadata.uid) {
             let sight = Sight::of(pod);
             let uid = &pod.metadata.uid;
+            let is_recorded = uncounted.succeeded.contains(uid) || uncounted.failed.contains(uid);
             let counts = bound.is_none_or(|bound| sight.index < bound);
             if sight.is_active() {
                 active += 1;
                 taken.insert(sight.index);
             } else if sight.phase == PodPhase::Succeeded {
                 if sight.is_tracked && counts {
-                    succeeded += u64::from(!uncounted.succeeded.contains(uid));
+                    succeeded += u64::from(!is_recorded);
                     completed.insert(sight.index);
                 }
             } else if sight.is_tracked && counts && (sight.phase == PodPhase::Failed || !waits) {
-                failed += u64::from(!uncounted.failed.contains(uid));
+                failed += u64::from(!is_recorded);
             }
         }
         if bound.is_some() {

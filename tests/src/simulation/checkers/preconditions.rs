@@ -62,8 +62,12 @@ impl Preconditions {
                 stays_within(commit, &[Field::Finalizers])?;
                 needs_version(commit, resource_version.is_some(), ledger)
             }
-            (Operation::AdoptPod { pod, .. } | Operation::ReleasePod { pod, .. }, Some(before)) => {
-                is_meant(pod, before, None).or_else(wrong)?;
+            (
+                Operation::AdoptPod { pod, resource_version, .. }
+                | Operation::ReleasePod { pod, resource_version, .. },
+                Some(before),
+            ) => {
+                is_meant(pod, before, Some(*resource_version)).or_else(wrong)?;
                 stays_within(commit, &[Field::Finalizers, Field::Owners])
             }
             (Operation::DeletePod(target) | Operation::DeleteJob(target), Some(before)) => {

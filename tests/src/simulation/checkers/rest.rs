@@ -25,16 +25,27 @@ pub(super) fn check(store: &Store, cluster: &Cluster, ledger: &Ledger) -> Result
 
 fn check_pod(pod: &Pod, ledger: &Ledger) -> Result<(), Violation> {
     let wrong = |why: &str| Err(Violation::new("V2", format!("{}: {why}", pod.metadata.name)));
+    let owner = pod.metadata.controller().and_then(|owner| ledger.job(&owner.uid));
+    let is_unfinished = owner.is_some_and(|record| record.exists && !record.job.is_finished());
+    // Where failures are counted for each index, the last failed Pod keeps the count until it is replaced.
+    let keeps_count =
+        is_unfinished && owner.is_some_and(|record| record.job.spec.backoff_limit_per_index.is_some());
+    if pod.is_tracked() && keeps_count && pod.status.phase == PodPhase::Failed {
+        return Ok(());
+    }
     if pod.metadata.is_terminating() {
         return wrong("is still about to go");
     }
     if !pod.is_tracked() {
         return Ok(());
     }
-    let Some(owner) = pod.metadata.controller() else { return wrong("keeps the finalizer without an owner") };
-    match ledger.job(&owner.uid) {
-        Some(record) if record.exists && !record.job.is_finished() && !pod.is_terminal() => Ok(()),
-        _ => wrong("keeps the finalizer though its Job is done with it"),
+    if pod.metadata.controller().is_none() {
+        return wrong("keeps the finalizer without an owner");
+    }
+    if is_unfinished && !pod.is_terminal() {
+        Ok(())
+    } else {
+        wrong("keeps the finalizer though its Job is done with it")
     }
 }
 
