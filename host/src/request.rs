@@ -74,6 +74,8 @@ pub enum Operation {
         pod: ObjectRef,
         /// The reference to add.
         owner: OwnerReference,
+        /// Also required: one that arrives late would give back the finalizer of a Pod that was counted.
+        resource_version: ResourceVersion,
     },
     /// Remove our controller reference and the tracking finalizer from a Pod.
     ReleasePod {
@@ -81,6 +83,8 @@ pub enum Operation {
         pod: ObjectRef,
         /// Uid of the reference to remove.
         owner: Uid,
+        /// Also required: one that arrives late would take the finalizer off a Pod that was adopted again.
+        resource_version: ResourceVersion,
     },
     /// Delete a Pod.
     DeletePod(ObjectRef),

@@ -36,12 +36,16 @@ impl Execution {
                 entry.pod.is_tracked().then(|| self.untrack(position, entry))
             }
             Action::AdoptPods(pods) => {
-                let pod = reference(self.child(*pods.get(ticket.item)?)?);
-                Some(Operation::AdoptPod { pod, owner: controller_reference(self.job.as_deref()?) })
+                let entry = self.child(*pods.get(ticket.item)?)?;
+                let owner = controller_reference(self.job.as_deref()?);
+                let resource_version = entry.pod.metadata.resource_version;
+                Some(Operation::AdoptPod { pod: reference(entry), owner, resource_version })
             }
             Action::ReleasePods(pods) => {
-                let pod = reference(self.child(*pods.get(ticket.item)?)?);
-                Some(Operation::ReleasePod { pod, owner: self.job.as_ref()?.metadata.uid.clone() })
+                let entry = self.child(*pods.get(ticket.item)?)?;
+                let owner = self.job.as_ref()?.metadata.uid.clone();
+                let resource_version = entry.pod.metadata.resource_version;
+                Some(Operation::ReleasePod { pod: reference(entry), owner, resource_version })
             }
             Action::WriteJobStatus(status) => {
                 let job = self.job.as_deref()?;

@@ -49,8 +49,12 @@ impl Call {
         Ok(match operation {
             Operation::CreatePod(manifest) => Self::create_pod(manifest)?,
             Operation::UntrackPod { pod, resource_version } => patch(pod, untrack(pod, *resource_version)),
-            Operation::AdoptPod { pod, owner } => patch(pod, adopt(pod, owner)),
-            Operation::ReleasePod { pod, owner } => patch(pod, release(pod, owner)),
+            Operation::AdoptPod { pod, owner, resource_version } => {
+                patch(pod, adopt(pod, owner, *resource_version))
+            }
+            Operation::ReleasePod { pod, owner, resource_version } => {
+                patch(pod, release(pod, owner, *resource_version))
+            }
             Operation::DeletePod(pod) => {
                 let body =
                     json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": pod.uid}});
@@ -133,13 +137,19 @@ fn untrack(pod: &ObjectRef, version: Option<ResourceVersion>) -> Value {
     json!({ "metadata": metadata })
 }
 
-fn adopt(pod: &ObjectRef, owner: &OwnerReference) -> Value {
-    json!({"metadata": {"uid": pod.uid, "ownerReferences": [owner], "finalizers": [JOB_TRACKING_FINALIZER]}})
-}
-
-fn release(pod: &ObjectRef, owner: &Uid) -> Value {
+fn adopt(pod: &ObjectRef, owner: &OwnerReference, version: ResourceVersion) -> Value {
     json!({"metadata": {
         "uid": pod.uid,
+        "resourceVersion": version.to_string(),
+        "ownerReferences": [owner],
+        "finalizers": [JOB_TRACKING_FINALIZER],
+    }})
+}
+
+fn release(pod: &ObjectRef, owner: &Uid, version: ResourceVersion) -> Value {
+    json!({"metadata": {
+        "uid": pod.uid,
+        "resourceVersion": version.to_string(),
         "ownerReferences": [{"$patch": "delete", "uid": owner}],
         "$deleteFromPrimitiveList/finalizers": [JOB_TRACKING_FINALIZER],
     }})
@@ -213,8 +223,8 @@ mod tests {
         let owner = OwnerReference { uid: "j-1".into(), ..OwnerReference::default() };
         for operation in [
             Operation::UntrackPod { pod: pod(), resource_version: None },
-            Operation::AdoptPod { pod: pod(), owner },
-            Operation::ReleasePod { pod: pod(), owner: "j-1".into() },
+            Operation::AdoptPod { pod: pod(), owner, resource_version: ResourceVersion(7) },
+            Operation::ReleasePod { pod: pod(), owner: "j-1".into(), resource_version: ResourceVersion(7) },
         ] {
             assert_eq!(body(&operation)["metadata"]["uid"], "u-1", "{operation:?}");
         }

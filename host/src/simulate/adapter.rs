@@ -45,18 +45,20 @@ fn answer(store: &mut Store, actor: Actor, operation: &Operation) -> Result<Opti
             };
             patch_pod(store, actor, pod, &patch)
         }
-        Operation::AdoptPod { pod, owner } => {
+        Operation::AdoptPod { pod, owner, resource_version } => {
             let patch = MetadataPatch {
                 uid: Some(&pod.uid),
+                resource_version: Some(*resource_version),
                 add_owner: Some(owner),
                 add_finalizer: Some(JOB_TRACKING_FINALIZER),
                 ..MetadataPatch::default()
             };
             patch_pod(store, actor, pod, &patch)
         }
-        Operation::ReleasePod { pod, owner } => {
+        Operation::ReleasePod { pod, owner, resource_version } => {
             let patch = MetadataPatch {
                 uid: Some(&pod.uid),
+                resource_version: Some(*resource_version),
                 remove_owner: Some(owner),
                 remove_finalizer: Some(JOB_TRACKING_FINALIZER),
                 ..MetadataPatch::default()
