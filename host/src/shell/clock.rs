@@ -1,19 +1,19 @@
 //! The only place that reads a clock for the state machine.
 
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the shell is where time comes from")]
+
 use std::time::Duration;
 
 use crate::Now;
 
 /// The two clocks of this machine.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::disallowed_types, reason = "the shell is where time comes from")]
 pub(super) struct Clock {
     start: std::time::Instant,
 }
 
 impl Clock {
     /// A clock whose monotonic zero is now.
-    #[expect(clippy::disallowed_types, reason = "the shell is where time comes from")]
     pub(super) fn start() -> Self {
         Self { start: std::time::Instant::now() }
     }
@@ -34,7 +34,6 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_types, reason = "the shell is where time comes from")]
 fn unix_ms() -> i64 {
     use std::time::SystemTime;
     match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
