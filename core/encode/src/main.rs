@@ -104,12 +104,13 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_same_twice_and_lists_the_contract() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let first = source::source_hash(&root).expect("sources can be read");
-        assert_eq!(source::source_hash(&root).expect("sources can be read"), first);
-        let files = source::source_files(&root).expect("sources can be listed");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace's root");
+        let first = source::source_hash(root).expect("sources can be read");
+        assert_eq!(source::source_hash(root).expect("sources can be read"), first);
+        let files = source::source_files(root).expect("sources can be listed");
         assert!(files.iter().any(|file| file.ends_with("wit/core/job.wit")));
-        assert!(!files.iter().any(|file| file.components().any(|part| part.as_os_str() == "encode")));
+        let inside = |file: &Path| file.strip_prefix(&root).expect("it is in the tree").to_path_buf();
+        assert!(!files.iter().any(|file| inside(file).starts_with("core/encode")));
     }
 
     #[test]
