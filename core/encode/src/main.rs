@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(source::source_hash(root).expect("sources can be read"), first);
         let files = source::source_files(root).expect("sources can be listed");
         assert!(files.iter().any(|file| file.ends_with("wit/core/job.wit")));
-        let inside = |file: &Path| file.strip_prefix(&root).expect("it is in the tree").to_path_buf();
+        let inside = |file: &Path| file.strip_prefix(root).expect("it is in the tree").to_path_buf();
         assert!(!files.iter().any(|file| inside(file).starts_with("core/encode")));
     }
 
