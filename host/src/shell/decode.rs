@@ -223,7 +223,7 @@ mod tests {
         let expired = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}"#;
         let WatchBody::Ended(WatchEnd::Refused(status)) = line(expired) else { panic!("a refusal") };
         assert!(status.is_expired());
-        for broken in ["{", r#"{"type":"NOVEL","object":{}}"#, r#"{"type":"ADDED","object":[]}"#] {
+        for broken in ["{", r#"{"type":"NOVEL","object":{}}"#, r#"{"type":"ADDED","object":7}"#] {
             assert!(matches!(line(broken), WatchBody::Ended(WatchEnd::Undecodable(_))), "{broken}");
         }
     }
