@@ -44,10 +44,13 @@ pub struct Execution {
     /// Whether the key waits for its turn to send.
     pub in_turn: bool,
     children: Vec<Arc<PodEntry>>,
+    /// Positions of the Pods that the Job's status lists as uncounted, as far as is known; sorted.
     recorded: Vec<u32>,
     template: Option<PreparedTemplate>,
     steps: Vec<StepRun>,
     next_attempt: u32,
+    /// The Job as the last status write would have it.
+    written: Option<Arc<Job>>,
     stopped: bool,
     failure: Option<Failure>,
 }
@@ -123,7 +126,7 @@ impl Execution {
         let creates = steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)));
         let template =
             gathered.job.as_ref().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());
-        let recorded = requests::recorded(&steps, &gathered);
+        let recorded = requests::recorded(&gathered);
         let steps = steps.into_iter().map(|step| StepRun {
             needs: step.after.iter().map(|after| (after.step as usize, after.needs)).collect(),
             action: step.action,
@@ -144,6 +147,7 @@ impl Execution {
             template,
             steps: steps.collect(),
             next_attempt: 0,
+            written: None,
             stopped: false,
             failure: None,
         }
@@ -244,6 +248,10 @@ impl Execution {
             self.wrote = true;
         }
         let Some(step) = self.steps.get_mut(ticket.step) else { return };
+        if let (Action::WriteJobStatus(status), Settled::Done(_)) = (&step.action, settled) {
+            self.recorded.extend(status.uncounted.succeeded.iter().chain(&status.uncounted.failed));
+            self.recorded.sort_unstable();
+        }
         let untracks_first = matches!(step.action, Action::DeletePods { untrack: true, .. });
         let creates = matches!(step.action, Action::CreatePods(_));
         let length = step.action_len();

@@ -13,7 +13,7 @@ pub use pods::PodEntry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, job_view};
+use windlass_core::kube::{Job, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, job_view};
 use windlass_core::view::JobView;
 
 use crate::key::Name;
@@ -33,6 +33,29 @@ pub struct JobEntry {
     pub removed: bool,
 }
 
+/// The part of a Job's status that says which Pods have been counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Counted<'status> {
+    succeeded: i32,
+    failed: i32,
+    completed_indexes: &'status str,
+    uncounted: [&'status [Uid]; 2],
+}
+
+impl<'status> Counted<'status> {
+    /// That part of `status`.
+    #[must_use]
+    pub fn of(status: &'status JobStatus) -> Self {
+        let uncounted = status.uncounted_terminated_pods.as_ref();
+        Self {
+            succeeded: status.succeeded,
+            failed: status.failed,
+            completed_indexes: &status.completed_indexes,
+            uncounted: uncounted.map_or([&[], &[]], |pods| [&pods.succeeded[..], &pods.failed[..]]),
+        }
+    }
+}
+
 /// What an event changed, for the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -42,6 +65,8 @@ pub enum Change {
         name: Name,
         /// Whether a plan made before is out of date.
         spec: bool,
+        /// Whether the status counts other Pods than the one known before.
+        counts: bool,
     },
     /// A Job is gone.
     JobGone {
@@ -266,13 +291,15 @@ impl Cache {
             entry.job.metadata.generation != job.metadata.generation
                 || entry.job.metadata.is_terminating() != job.metadata.is_terminating()
         });
+        let known = before.map(|entry| Counted::of(&entry.job.status)).unwrap_or_default();
+        let counts = known != Counted::of(&job.status);
         if before.is_none() {
             self.jobs_by_uid.insert(job.metadata.uid.clone(), name.clone());
             self.pods.adopt_rows(&job);
         }
         let view = Arc::new(job_view(&job));
         self.jobs.insert(name.clone(), JobEntry { job, view, removed: false });
-        changes.push(Change::Job { name, spec });
+        changes.push(Change::Job { name, spec, counts });
     }
 
     fn remember_gone(&mut self, uid: Uid) {

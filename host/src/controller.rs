@@ -9,6 +9,7 @@
 
 mod answers;
 mod enqueue;
+mod hold;
 mod notice;
 mod watches;
 
@@ -116,6 +117,7 @@ pub struct Controller {
     executing: BTreeMap<Key, Execution>,
     turn: VecDeque<Key>,
     pending: BTreeMap<RequestId, Pending>,
+    held: BTreeMap<Key, u64>,
     reads: VecDeque<ReadDue>,
     reads_later: BTreeMap<(u64, u64), ReadDue>,
     /// Events that wait, and how often each was tried.
@@ -160,6 +162,7 @@ impl Controller {
             executing: BTreeMap::new(),
             turn: VecDeque::new(),
             pending: BTreeMap::new(),
+            held: BTreeMap::new(),
             reads: VecDeque::new(),
             reads_later: BTreeMap::new(),
             events: VecDeque::new(),
@@ -325,6 +328,10 @@ impl Controller {
 
     /// Takes the snapshot of a key, or settles the key at once where there is nothing to reconcile.
     fn start(&mut self, now: Now, term: Term, key: Key) -> Option<Run> {
+        if self.held.contains_key(&key) {
+            self.queue.done(&key);
+            return None;
+        }
         let flags = &self.config.job;
         let carried = self.carried.get(&key).map(|state| state.carried.clone()).unwrap_or_default();
         let gathered = match &key {
@@ -461,6 +468,7 @@ impl Controller {
         self.executing.clear();
         self.running.clear();
         self.pending.clear();
+        self.held.clear();
         self.reads.clear();
         self.reads_later.clear();
         self.events.clear();
@@ -483,6 +491,16 @@ impl Controller {
         }
     }
 
+    /// Takes in what a watch, a list or a read brought, which may be another's doing.
+    fn noticed(&mut self, now: Now, changes: Vec<Change>) {
+        for change in &changes {
+            if let Change::Job { name, counts: true, .. } = change {
+                self.hold_if_counted_by_another(name);
+            }
+        }
+        self.changed(now, changes);
+    }
+
     fn changed(&mut self, now: Now, changes: Vec<Change>) {
         for change in changes {
             self.enqueue(now, &change);
@@ -501,6 +519,7 @@ impl Controller {
 
     fn forget_job(&mut self, name: &Name) {
         self.carried.remove(&Key::Job(name.clone()));
+        self.held.remove(&Key::Job(name.clone()));
         self.supersede(name);
     }
 }

@@ -52,8 +52,6 @@ pub struct Summary {
     pub commits: u64,
     /// Faults that struck.
     pub struck: faults::Coverage,
-    /// Seeds of the runs that met a limit which is known, see [`checkers::KNOWN_LIMIT`].
-    pub known: Vec<u64>,
     /// Seeds of the runs in which a predicate did not hold, and which.
     pub violations: Vec<(u64, checkers::Violation)>,
 }
@@ -66,10 +64,6 @@ impl Summary {
         self.commits += report.commits;
         self.struck.add(&report.struck);
         if let Some(violation) = &report.violation {
-            if violation.predicate == checkers::KNOWN_LIMIT {
-                self.known.push(report.seed);
-                return;
-            }
             self.violations.push((report.seed, violation.clone()));
         }
     }
@@ -80,7 +74,6 @@ impl Summary {
         self.steps += other.steps;
         self.commits += other.commits;
         self.struck.add(&other.struck);
-        self.known.extend(other.known);
         self.violations.extend(other.violations);
         self.violations.sort_by_key(|(seed, _)| *seed);
     }

@@ -1,9 +1,10 @@
-//! A Job that ended: finalizers that are left come off, and past its time to live it is deleted.
+//! A Job that ended: finalizers that are left come off, Pods that came late go, and past its time to live it is
+//! deleted.
 
 use alloc::vec::Vec;
 
 use crate::kube::{ConditionStatus, JobCondition};
-use crate::plan::{Action, Plan, Read};
+use crate::plan::{Action, Plan, Read, SyncAction};
 use crate::view::{JobStatusView, LiveOwner};
 
 use super::facts::Facts;
@@ -12,13 +13,19 @@ use super::{conditions, managed_by};
 /// The plan for a Job that has a terminal condition; `None` if it has none.
 ///
 /// Upstream leaves the finalizers to its queue of orphan Pods; here the Job's own key does it, since the
-/// snapshot shows them. The time to live holds whoever manages the Job, as upstream.
+/// snapshot shows them. A Pod that is active though the Job has ended was created by a request that arrived
+/// late, and nobody waits for what it does: it is deleted (upstream lets it run). The time to live holds whoever manages the Job, as upstream.
 pub(super) fn plan(facts: &Facts<'_>) -> Option<Plan> {
     let ended = terminal_condition(&facts.job.status)?;
     let mut plan = Plan::default();
     if managed_by::is_ours(facts) {
-        let left: Vec<u32> =
-            facts.pods.iter().filter(|pod| pod.is_tracked()).map(|pod| pod.position).collect();
+        let late = facts.pods.active.clone();
+        if !late.is_empty() {
+            plan.push(Action::DeletePods { pods: late, untrack: true }, Vec::new());
+            plan.action = SyncAction::PodsDeleted;
+        }
+        let left = facts.pods.iter().filter(|pod| pod.is_tracked() && !pod.is_active());
+        let left: Vec<u32> = left.map(|pod| pod.position).collect();
         if !left.is_empty() {
             plan.push(Action::UntrackPods(left), Vec::new());
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use windlass_core::job::naming;
 use windlass_core::kube::{Job, JobStatus, Kind, OwnerReference, PodManifest, job_status};
-use windlass_core::plan::{Action, JobStatusWrite, PodSlot, Step};
+use windlass_core::plan::{Action, JobStatusWrite, PodSlot};
 
 use super::{Execution, Ticket};
-use crate::cache::{Cache, PodEntry};
+use crate::cache::{Cache, Counted, PodEntry};
 use crate::engine::Snapshot;
 use crate::key::Name;
 use crate::request::{ObjectRef, Operation};
@@ -51,7 +51,9 @@ impl Execution {
                 let job = self.job.as_deref()?;
                 let status =
                     job_status(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
-                Some(Operation::WriteJobStatus(Arc::new(Job { status, ..job.clone() })))
+                let job = Arc::new(Job { status, ..job.clone() });
+                self.written = Some(job.clone());
+                Some(Operation::WriteJobStatus(job))
             }
             Action::DeleteJob => {
                 let metadata = &self.job.as_ref()?.metadata;
@@ -63,6 +65,13 @@ impl Execution {
             }
             Action::RecordEvent(_) => None,
         }
+    }
+
+    /// Whether the last status write of this plan counts the same Pods as `status`.
+    #[must_use]
+    pub fn wrote_counts_of(&self, status: &JobStatus) -> bool {
+        let written = self.written.as_ref().map(|job| Counted::of(&job.status));
+        written == Some(Counted::of(status))
     }
 
     /// Whether the Job's status is what `status` would make it.
@@ -110,19 +119,13 @@ impl Execution {
     }
 }
 
-/// Positions of the Pods that are uncounted already, or become so by one of the plan's status writes; sorted.
-pub(super) fn recorded(steps: &[Step], gathered: &Gathered) -> Vec<u32> {
+/// Positions of the Pods that are uncounted already; sorted.
+pub(super) fn recorded(gathered: &Gathered) -> Vec<u32> {
     let mut positions = Vec::new();
     if let Snapshot::Job(snapshot) = &*gathered.snapshot {
         positions.extend(snapshot.uncounted.succeeded.iter().chain(&snapshot.uncounted.failed));
     }
-    for step in steps {
-        if let Action::WriteJobStatus(status) = &step.action {
-            positions.extend(status.uncounted.succeeded.iter().chain(&status.uncounted.failed));
-        }
-    }
     positions.sort_unstable();
-    positions.dedup();
     positions
 }
 

@@ -218,7 +218,7 @@ impl Controller {
         if let Some(object) = &found {
             self.cache.acknowledged(object.clone(), &mut changes);
         }
-        self.changed(now, changes);
+        self.noticed(now, changes);
         if let Some(execution) = self.executing.get_mut(&read.key) {
             execution.reads_pending = execution.reads_pending.saturating_sub(1);
         }

@@ -16,7 +16,7 @@ impl Controller {
     pub(super) fn enqueue(&mut self, now: Now, change: &Change) {
         let due = now.monotonic_ms;
         match change {
-            Change::Job { name, spec } => {
+            Change::Job { name, spec, .. } => {
                 if *spec {
                     self.supersede(name);
                 }

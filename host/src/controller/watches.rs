@@ -36,6 +36,8 @@ struct Stream {
     /// Failures in a row.
     failures: u32,
     lagging_lists: u32,
+    /// Lists begun in this term.
+    lists: u64,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,8 @@ enum Phase {
     Watching,
     /// Waits until this instant, then lists or watches.
     Waiting { due: u64, list: bool },
+    /// Waits for the first list of Jobs, since Pods must never be older than the Jobs that count them.
+    AfterJobs,
 }
 
 impl Watches {
@@ -64,18 +68,44 @@ impl Watches {
     pub(super) fn next_due(&self) -> Option<u64> {
         let due = |stream: &Stream| match stream.phase {
             Phase::Waiting { due, .. } => Some(due),
-            Phase::Listing(_) | Phase::Watching => None,
+            Phase::Listing(_) | Phase::Watching | Phase::AfterJobs => None,
         };
         self.streams.values().filter_map(due).min()
     }
 
-    /// Lists every kind anew.
+    /// Lists every kind anew; Pods once the Jobs are there.
     pub(super) fn restart(&mut self) {
         for kind in self.kinds.clone() {
-            let phase = Phase::Listing(Vec::new());
-            let stream = Stream { id: StreamId(0), phase, synced: false, failures: 0, lagging_lists: 0 };
+            let (id, phase) = (StreamId(0), Phase::AfterJobs);
+            let stream = Stream { id, phase, synced: false, failures: 0, lagging_lists: 0, lists: 0 };
             self.streams.insert(kind, stream);
-            self.list(kind);
+            if kind != Kind::Pod {
+                self.list(kind);
+            }
+        }
+    }
+
+    /// How many lists of `kind` have been begun in this term.
+    pub(super) fn lists_begun(&self, kind: Kind) -> u64 {
+        self.streams.get(&kind).map_or(0, |stream| stream.lists)
+    }
+
+    /// Lists Pods for the first time in this term, if that waited for the Jobs.
+    fn begin_pods(&mut self) {
+        let waits = |stream: &Stream| matches!(stream.phase, Phase::AfterJobs);
+        if self.streams.get(&Kind::Pod).is_some_and(waits) {
+            self.list(Kind::Pod);
+        }
+    }
+
+    /// Begins a list of `kind` as soon as none is under way.
+    pub(super) fn list_anew(&mut self, kind: Kind) {
+        let Some(stream) = self.streams.get_mut(&kind) else { return };
+        match &mut stream.phase {
+            Phase::Watching => self.list(kind),
+            Phase::Waiting { list, .. } => *list = true,
+            // Whoever ends the present list sees that another is wanted.
+            Phase::Listing(_) | Phase::AfterJobs => {}
         }
     }
 
@@ -89,7 +119,7 @@ impl Watches {
     fn due(&self, now: Now) -> Vec<(Kind, bool)> {
         let is_due = |(kind, stream): (&Kind, &Stream)| match stream.phase {
             Phase::Waiting { due, list } if due <= now.monotonic_ms => Some((*kind, list)),
-            Phase::Waiting { .. } | Phase::Listing(_) | Phase::Watching => None,
+            Phase::Waiting { .. } | Phase::Listing(_) | Phase::Watching | Phase::AfterJobs => None,
         };
         self.streams.iter().filter_map(is_due).collect()
     }
@@ -98,6 +128,9 @@ impl Watches {
         let stream = self.next_id();
         self.commands.push_back(WatchCommand::List { kind, stream });
         self.enter(kind, stream, Phase::Listing(Vec::new()));
+        if let Some(stream) = self.streams.get_mut(&kind) {
+            stream.lists += 1;
+        }
     }
 
     fn watch(&mut self, kind: Kind, from: ResourceVersion) {
@@ -171,7 +204,7 @@ impl Controller {
             }
             WatchBody::Ended(end) => self.watch_ended(now, kind, end),
         }
-        self.changed(now, changes);
+        self.noticed(now, changes);
     }
 
     fn list_done(&mut self, now: Now, kind: Kind, version: ResourceVersion, changes: &mut Vec<Change>) {
@@ -187,11 +220,19 @@ impl Controller {
         }
         let count = objects.len();
         self.cache.listed(kind, objects, version, changes);
+        let lists = self.watches.lists_begun(kind);
         if let Some(stream) = self.watches.streams.get_mut(&kind) {
             stream.synced = true;
             stream.lagging_lists = 0;
         }
-        self.watches.watch(kind, version);
+        if kind == Kind::Pod && self.release_held(now, lists) {
+            self.watches.list(kind);
+        } else {
+            self.watches.watch(kind, version);
+        }
+        if kind == Kind::Job {
+            self.watches.begin_pods();
+        }
         self.notice(Notice::Listed { kind, objects: count });
     }
 

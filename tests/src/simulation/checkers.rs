@@ -25,9 +25,6 @@ use super::cluster::Cluster;
 use ledger::Ledger;
 use observer::Observer;
 
-/// Name of what is known not to hold while two processes act at once.
-pub const KNOWN_LIMIT: &str = "L2";
-
 /// A predicate that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -172,13 +169,6 @@ impl Checkers {
         self.pods_created
     }
 
-    /// Where two processes act at once, one whose Pods lag behind its Jobs may count again what the other has
-    /// counted and let go: a limit that is known, told apart so that it is seen and hides nothing else.
-    fn weighed(&self, violation: Violation) -> Violation {
-        let is_known = self.observers.len() > 1 && matches!(violation.predicate, "J3" | "J4");
-        if is_known { Violation { predicate: KNOWN_LIMIT, ..violation } } else { violation }
-    }
-
     fn own_commit(&mut self, commit: &Commit, cause: Option<&Cause>) -> Result<(), Violation> {
         if self.is_quiet {
             let object = commit.after.as_ref().or(commit.before.as_ref()).map(super::history::sketch);
@@ -194,8 +184,7 @@ impl Checkers {
         self.preconditions.check(commit, cause, &self.ledger)?;
         if let (Some(Object::Job(before)), Some(Object::Job(after))) = (&commit.before, &commit.after) {
             ending::check(before, after, &self.ledger)?;
-            counting::check_status(before, after, &mut self.ledger)
-                .map_err(|violation| self.weighed(violation))?;
+            counting::check_status(before, after, &mut self.ledger)?;
         }
         if let (Some(Object::Job(before)), Verb::Delete) = (&commit.before, commit.verb) {
             ending::check_deletion(before, commit.time_ms, &self.ledger)?;
