@@ -121,11 +121,7 @@ fn every_make_target_that_a_document_names_exists() {
 #[test]
 fn every_test_that_the_feature_table_names_exists() {
     let table = fs::read_to_string(root().join("docs/features.md")).expect("there is a table of features");
-    let sources: Vec<_> = files()
-        .into_iter()
-        .filter(|(name, _)| !name.ends_with(".md"))
-        .map(|(name, text)| (name, text))
-        .collect();
+    let sources: Vec<_> = files().into_iter().filter(|(name, _)| !name.ends_with(".md")).collect();
     let mut proofs = 0;
     for row in table.lines().filter(|line| line.starts_with("| ") && line.contains("proof:")) {
         for proof in row.split("proof:").skip(1).filter_map(|rest| rest.split('`').nth(1)) {

@@ -1,6 +1,7 @@
 //! `windlass simulate`.
 
 mod fields;
+mod wall_clock;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -19,6 +20,7 @@ use windlass_sandbox::cluster::Cluster;
 
 use super::values::{EngineName, Length};
 use super::{Failure, engine};
+use wall_clock::WallClock;
 
 /// What a file of a directory must end with to be read.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
@@ -236,20 +238,4 @@ impl Watcher {
 fn running_pods(cluster: &Cluster) -> usize {
     let runs = |object: &&Object| matches!(object, Object::Pod(pod) if pod.status.phase == PodPhase::Running);
     cluster.store().objects(Kind::Pod).filter(runs).count()
-}
-
-/// Wall time, for progress and the closing line; nothing that is simulated depends on it.
-#[derive(Clone, Copy)]
-#[expect(clippy::disallowed_types, reason = "people are told how long they waited")]
-struct WallClock(std::time::Instant);
-
-impl WallClock {
-    #[expect(clippy::disallowed_types, reason = "people are told how long they waited")]
-    fn start() -> Self {
-        Self(std::time::Instant::now())
-    }
-
-    fn elapsed(self) -> Duration {
-        self.0.elapsed()
-    }
 }
