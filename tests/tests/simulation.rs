@@ -7,6 +7,9 @@ use windlass_tests::simulation::{self, Summary};
 
 /// Seeds that a plain test run plays.
 const DEFAULT_SEEDS: u64 = 2_000;
+/// Seeds that are played on both engines.
+#[cfg(feature = "wasm")]
+const WASM_SEEDS: u64 = 50;
 /// Threads that share them.
 const THREADS: u64 = 2;
 /// Violations after which a thread plays no further seed.
@@ -39,6 +42,23 @@ fn the_same_seed_gives_the_same_history() {
         assert_eq!(
             (once.hash, once.steps, once.commits),
             (again.hash, again.steps, again.commits),
+            "seed {seed}"
+        );
+    }
+}
+
+#[cfg(feature = "wasm")]
+#[test]
+fn the_core_as_wasm_gives_the_same_history() {
+    use windlass_host::engine::wasm::{Options, WasmEngine};
+    let wasm = WasmEngine::embedded_with(Options::deterministic()).expect("the core is embedded");
+    for seed in 1..=WASM_SEEDS {
+        let native = simulation::run_seed(seed, &NativeEngine, None, false);
+        let guest = simulation::run_seed(seed, &wasm, None, false);
+        assert!(native.commits > 0);
+        assert_eq!(
+            (native.hash, native.steps, native.commits),
+            (guest.hash, guest.steps, guest.commits),
             "seed {seed}"
         );
     }
