@@ -23,7 +23,7 @@ fn every_job_case_holds_on_the_wasm_core() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/job");
     let engine =
         wasm::WasmEngine::embedded_with(wasm::Options::deterministic()).expect("the core is embedded");
-    let count = cases::run_all(&folder, &|snapshot, policy| {
+    let count = cases::run_all(&folder, &move |snapshot, policy| {
         engine.reconcile(&Snapshot::Job(snapshot.clone()), &policy)
     });
     let count = count.unwrap_or_else(|failure| panic!("{failure:#}"));
