@@ -153,11 +153,6 @@ impl Execution {
         }
     }
 
-    /// Reads that were asked for will not be answered any more.
-    pub fn forget_reads(&mut self) {
-        self.reads_pending = 0;
-    }
-
     /// An execution that only waits for a live read.
     #[must_use]
     pub fn waiting_for_read(key: Key, term: Term) -> Self {

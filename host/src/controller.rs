@@ -128,7 +128,7 @@ pub struct Controller {
     sequence: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct KeyState {
     carried: Carried,
     stale_runs: u32,
@@ -439,14 +439,15 @@ impl Controller {
             Some(Failure::Stale) if state.stale_runs < MAX_STALE_RUNS => {
                 state.carried.memo.clear();
                 state.stale_runs += 1;
-                self.queue.done(&key);
-                self.queue.add(&key, now.monotonic_ms);
+                self.queue.again(&key, now.monotonic_ms);
             }
             Some(Failure::Stale | Failure::Refused) => {
                 state.carried.memo.clear();
-                state.stale_runs = 0;
                 self.queue.failed(&key, now.monotonic_ms);
             }
+        }
+        if self.carried.get(&key).is_some_and(|state| *state == KeyState::default()) {
+            self.carried.remove(&key);
         }
         if self.shutting_down {
             self.queue.clear();
@@ -479,13 +480,15 @@ impl Controller {
     }
 
     fn drop_unsent(&mut self, now: Now) {
-        self.reads.clear();
-        self.reads_later.clear();
+        let later = std::mem::take(&mut self.reads_later).into_values();
+        let dropped: Vec<ReadDue> = self.reads.drain(..).chain(later).collect();
+        for read in dropped {
+            self.give_up_read(now, read);
+        }
         let keys: Vec<Key> = self.executing.keys().cloned().collect();
         for key in keys {
             if let Some(execution) = self.executing.get_mut(&key) {
                 execution.abandon();
-                execution.forget_reads();
             }
             self.finish_if_complete(now, &key);
         }

@@ -77,6 +77,14 @@ impl Queue {
         }
     }
 
+    /// Ends the run of `key` undecided: it runs again at `due`, and what failed before is not forgotten.
+    pub fn again(&mut self, key: &Key, due: u64) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.running = false;
+        let due = entry.again.take().map_or(due, |again| again.min(due));
+        self.add(key, due);
+    }
+
     /// Ends the run of `key` badly: it runs again after its backoff, which doubles with each failure.
     pub fn failed(&mut self, key: &Key, now: u64) {
         let Some(entry) = self.entries.get_mut(key) else { return };
@@ -177,6 +185,19 @@ mod tests {
         queue.done(&key("a"));
         queue.add(&key("a"), 3_101);
         assert_eq!(queue.next_due(), Some(3_101));
+    }
+
+    #[test]
+    fn a_run_that_decided_nothing_forgets_no_failure() {
+        let mut queue = Queue::default();
+        queue.add(&key("a"), 0);
+        queue.take(0).unwrap();
+        queue.failed(&key("a"), 0);
+        queue.take(BACKOFF_BASE_MS).unwrap();
+        queue.again(&key("a"), BACKOFF_BASE_MS);
+        queue.take(BACKOFF_BASE_MS).unwrap();
+        queue.failed(&key("a"), BACKOFF_BASE_MS);
+        assert_eq!(queue.next_due(), Some(3 * BACKOFF_BASE_MS));
     }
 
     #[test]

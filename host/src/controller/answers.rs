@@ -41,9 +41,18 @@ pub(super) struct ReadDue {
 #[derive(Clone, Debug)]
 enum Purpose {
     /// The outcome of a request is not known, or its view was stale.
-    Settle { ticket: Ticket, operation: Operation, unknown: bool },
+    Settle { ticket: Ticket, operation: Operation, doubt: Doubt },
     /// A decision needs the Job as it is now.
     Owner { uid: Uid },
+}
+
+/// Why an outcome has to be read.
+#[derive(Clone, Debug)]
+enum Doubt {
+    /// It was refused because the view was stale.
+    Stale,
+    /// It may or may not have happened; what the server said, if it said anything.
+    Unknown(Option<ApiStatus>),
 }
 
 impl ReadDue {
@@ -105,15 +114,15 @@ impl Controller {
         match outcome {
             Outcome::Done(object) => self.write_done(now, key, ticket, &operation, object),
             Outcome::NotSent => self.settle(now, key, ticket, &Settled::Failed(Failure::Refused)),
-            Outcome::Unknown => self.settle_by_read(key, ticket, operation, true),
+            Outcome::Unknown => self.settle_by_read(key, ticket, operation, Doubt::Unknown(None)),
             Outcome::Rejected(status) => match refusal(&operation, &status) {
                 Refusal::AlreadySo => {
                     self.confirm_gone(now, &operation);
                     self.settle(now, key, ticket, &Settled::Done(None));
                 }
                 Refusal::ReadFirst => {
-                    let unknown = status.code >= 500;
-                    self.settle_by_read(key, ticket, operation, unknown);
+                    let doubt = if status.code >= 500 { Doubt::Unknown(Some(status)) } else { Doubt::Stale };
+                    self.settle_by_read(key, ticket, operation, doubt);
                 }
                 Refusal::Refused => {
                     self.report_refusal(now, key, &operation, status);
@@ -173,11 +182,11 @@ impl Controller {
         self.finish_if_complete(now, key);
     }
 
-    fn settle_by_read(&mut self, key: &Key, ticket: Ticket, operation: Operation, unknown: bool) {
+    fn settle_by_read(&mut self, key: &Key, ticket: Ticket, operation: Operation, doubt: Doubt) {
         let Some(execution) = self.executing.get_mut(key) else { return };
         let (kind, target) = target_of(&operation);
         execution.reads_pending += 1;
-        let purpose = Purpose::Settle { ticket, operation, unknown };
+        let purpose = Purpose::Settle { ticket, operation, doubt };
         self.reads.push_back(ReadDue { key: key.clone(), target, kind, purpose, tries: 0 });
     }
 
@@ -205,6 +214,11 @@ impl Controller {
         let found = match outcome {
             Outcome::Done(Some(object)) => Some(object),
             Outcome::Rejected(status) if status.is_not_found() => None,
+            Outcome::Done(None) | Outcome::Rejected(_) | Outcome::NotSent | Outcome::Unknown
+                if self.shutting_down =>
+            {
+                return self.give_up_read(now, read);
+            }
             Outcome::Done(None) | Outcome::Rejected(_) | Outcome::NotSent | Outcome::Unknown => {
                 // Until it is answered the key waits: nothing may be built on an unknown outcome.
                 let wait = READ_RETRY_BASE_MS.saturating_mul(1 << read.tries.min(10)).min(READ_RETRY_MAX_MS);
@@ -223,8 +237,8 @@ impl Controller {
             execution.reads_pending = execution.reads_pending.saturating_sub(1);
         }
         match read.purpose {
-            Purpose::Settle { ticket, operation, unknown } => {
-                self.settled_by_read(now, &read.key, ticket, &operation, unknown, found);
+            Purpose::Settle { ticket, operation, doubt } => {
+                self.settled_by_read(now, &read.key, ticket, &operation, doubt, found);
             }
             Purpose::Owner { uid } => {
                 let live = live_owner(&uid, found.as_ref());
@@ -233,9 +247,20 @@ impl Controller {
                 // The read is all that there was; the key runs again with its answer.
                 let state = self.carried.entry(read.key.clone()).or_default();
                 state.carried.memo = execution.memo;
-                self.queue.done(&read.key);
-                self.queue.add(&read.key, now.monotonic_ms);
+                self.queue.again(&read.key, now.monotonic_ms);
             }
+        }
+    }
+
+    /// Ends a read that will not be answered any more: what it was to settle counts as not done.
+    pub(super) fn give_up_read(&mut self, now: Now, read: ReadDue) {
+        let Some(execution) = self.executing.get_mut(&read.key) else { return };
+        execution.reads_pending = execution.reads_pending.saturating_sub(1);
+        match read.purpose {
+            Purpose::Settle { ticket, .. } => {
+                self.settle(now, &read.key, ticket, &Settled::Failed(Failure::Refused));
+            }
+            Purpose::Owner { .. } => self.finish_if_complete(now, &read.key),
         }
     }
 
@@ -245,14 +270,15 @@ impl Controller {
         key: &Key,
         ticket: Ticket,
         operation: &Operation,
-        unknown: bool,
+        doubt: Doubt,
         found: Option<Object>,
     ) {
         let owner = self.executing.get(key).and_then(|execution| execution.job.as_ref());
         let owner = owner.map(|job| job.metadata.uid.clone());
         let happened = match (operation, &found) {
             (Operation::CreatePod(_), Some(Object::Pod(pod))) => {
-                unknown && pod.metadata.controller().map(|reference| &reference.uid) == owner.as_ref()
+                matches!(doubt, Doubt::Unknown(_))
+                    && pod.metadata.controller().map(|reference| &reference.uid) == owner.as_ref()
             }
             (Operation::UntrackPod { pod, .. }, Some(Object::Pod(now))) => {
                 now.metadata.uid != pod.uid || !now.is_tracked()
@@ -264,6 +290,9 @@ impl Controller {
                 true
             }
             (Operation::DeleteJob(_), None) => true,
+            (Operation::WriteJobStatus(sent), Some(Object::Job(now))) => {
+                now.metadata.uid == sent.metadata.uid && now.status == sent.status
+            }
             _ => false,
         };
         if happened && !matches!((operation, &found), (Operation::CreatePod(_), _) | (_, Some(_))) {
@@ -272,10 +301,15 @@ impl Controller {
         if !happened && found.is_none() && matches!(operation, Operation::WriteJobStatus(_)) {
             self.forget_removed_job(now, operation);
         }
-        let settled = if happened { Settled::Done(None) } else { Settled::Failed(Failure::Stale) };
-        if happened {
+        let settled = if happened {
             self.report_done(now, key, operation, found.as_ref());
-        }
+            Settled::Done(found)
+        } else if let Doubt::Unknown(Some(status)) = doubt {
+            self.report_refusal(now, key, operation, status);
+            Settled::Failed(Failure::Refused)
+        } else {
+            Settled::Failed(Failure::Stale)
+        };
         self.settle(now, key, ticket, &settled);
     }
 

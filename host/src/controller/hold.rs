@@ -10,13 +10,15 @@ use windlass_core::kube::Kind;
 use super::Controller;
 use crate::Now;
 use crate::key::{Key, Name};
+use crate::snapshot::managed_elsewhere;
 
 impl Controller {
     /// Holds the key of a Job whose counters were changed by another than this process.
     pub(super) fn hold_if_counted_by_another(&mut self, name: &Name) {
         let key = Key::Job(name.clone());
         let Some(entry) = self.cache.job(name) else { return };
-        if entry.job.is_finished() {
+        // Who counts a Job that is managed elsewhere is none of our business.
+        if entry.job.is_finished() || managed_elsewhere(&entry.job, &self.config.job) {
             return;
         }
         let status = &entry.job.status;
