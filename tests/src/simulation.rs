@@ -9,6 +9,7 @@ pub mod random;
 pub mod workload;
 
 pub mod faults;
+pub mod script;
 
 pub mod world;
 
@@ -16,6 +17,8 @@ pub mod agenda;
 pub mod cluster;
 pub mod history;
 pub mod mutants;
+pub mod record;
+pub mod story;
 pub mod view;
 
 pub mod checkers;
@@ -30,14 +33,7 @@ use world::{Plot, Report};
 /// Runs the plot of `seed`.
 #[must_use]
 pub fn run_seed(seed: u64, engine: &dyn Engine, mutant: Option<Mutant>, is_traced: bool) -> Report {
-    let plot = Plot {
-        seed,
-        workload: Workload::of(seed),
-        faults: Faults::of(seed),
-        mutant,
-        cuts: Vec::new(),
-        is_traced,
-    };
+    let plot = Plot { faults: Faults::of(seed), mutant, is_traced, ..Plot::quiet(seed, Workload::of(seed)) };
     world::run(plot, engine)
 }
 

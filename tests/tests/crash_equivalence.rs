@@ -1,7 +1,6 @@
 //! A process may die before or after any of its writes: what is left at rest is the same.
 
 use windlass_host::engine::native::NativeEngine;
-use windlass_tests::simulation::faults::Faults;
 use windlass_tests::simulation::random::Random;
 use windlass_tests::simulation::workload::Workload;
 use windlass_tests::simulation::world::{Cut, Plot, Report, run};
@@ -44,14 +43,7 @@ fn a_crash_at_any_write_changes_nothing_that_is_left() {
 }
 
 fn play(seed: u64, workload: &Workload, cuts: Vec<Cut>) -> Report {
-    let plot = Plot {
-        seed,
-        workload: workload.clone(),
-        faults: Faults::none(seed),
-        mutant: None,
-        cuts,
-        is_traced: false,
-    };
+    let plot = Plot { cuts, ..Plot::quiet(seed, workload.clone()) };
     let report = run(plot, &NativeEngine);
     assert_eq!(report.violation, None, "seed {seed}");
     report

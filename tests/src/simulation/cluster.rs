@@ -13,8 +13,8 @@ use windlass_core::kube::{
 };
 use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
 
-use super::random::{Random, mix};
-use super::workload::{Deed, Lot, NAMESPACE, Workload, manifest, template};
+use super::random::Random;
+use super::workload::{Deed, Lot, NAMESPACE, Place, Workload, manifest, template};
 
 const ORPHAN_FINALIZER: &str = "orphan";
 const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
@@ -101,6 +101,7 @@ impl Cluster {
                     turns.push((1, Turn::Collect(owner.uid.clone())));
                 }
                 if let Some(owner) = pod.metadata.controller()
+                    && &*owner.kind == Kind::Job.name()
                     && !self.jobs.contains(&owner.uid)
                     && !pod.metadata.is_terminating()
                 {
@@ -170,6 +171,10 @@ impl Cluster {
             Deed::SetParallelism(job, parallelism) => {
                 self.edit(store, job, |job| Arc::make_mut(&mut job.spec).parallelism = Some(parallelism));
             }
+            Deed::Scale(job, size) => self.edit(store, job, |job| {
+                let spec = Arc::make_mut(&mut job.spec);
+                (spec.parallelism, spec.completions) = (Some(size), Some(size));
+            }),
             Deed::SetSuspend(job, suspend) => {
                 self.edit(store, job, |job| Arc::make_mut(&mut job.spec).suspend = Some(suspend));
             }
@@ -228,18 +233,14 @@ impl Cluster {
         let Some(owner) = metadata.controller() else { return };
         let plan = self.workload.jobs.iter().find(|plan| plan.name == owner.name);
         let Some(fate) = plan.map(|plan| plan.fate) else { return };
-        let place = match metadata.annotations.get(COMPLETION_INDEX_ANNOTATION) {
-            Some(index) => {
-                let attempt = self.attempts.entry((owner.uid.clone(), index.clone())).or_default();
-                *attempt += 1;
-                mix(index.parse::<u64>().unwrap_or(0)).wrapping_add(*attempt)
-            }
-            None => {
-                let place = self.places.entry(owner.uid.clone()).or_default();
-                *place += 1;
-                *place
-            }
+        let index = metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
+        let attempt = match index {
+            Some(index) => self.attempts.entry((owner.uid.clone(), index.clone())).or_default(),
+            None => self.places.entry(owner.uid.clone()).or_default(),
         };
+        *attempt += 1;
+        let index = index.map(|index| index.parse().unwrap_or(0));
+        let place = Place { index, attempt: *attempt };
         let lot = fate.lot(place);
         turns.push((lot.start_ms, Turn::Start(metadata.uid.clone())));
         let life = Life { name: metadata.name.clone(), lot, stopping: false };
@@ -274,7 +275,7 @@ impl Cluster {
     /// Ends a Pod that is to go and takes it away; its finalizers may keep it.
     fn stop(&self, store: &mut Store, uid: &Uid) {
         let living = |pod: &Pod| !pod.is_terminal();
-        self.with_pod(store, uid, living, |_, now| ended(137, now));
+        self.with_pod(store, uid, living, |lot, now| ended(lot.stop_code, now));
         let Some(life) = self.pods.get(uid).filter(|life| life.stopping) else { return };
         let options = DeleteOptions { uid: Some(uid), grace_seconds: Some(0), ..DeleteOptions::default() };
         let _ = store.delete(Actor::KUBELET, Kind::Pod, NAMESPACE, &life.name.clone(), &options);
@@ -361,9 +362,17 @@ pub fn replace_pod(store: &mut Store, name: &str) {
     let _ = store.create_pod(Actor::USER, &PodManifest { metadata, spec, hostname: None });
 }
 
-fn delete_pod(store: &mut Store, pod: &Pod) {
+/// Asks for the deletion of a Pod, as a user does.
+pub fn delete_pod(store: &mut Store, pod: &Pod) {
     let options = DeleteOptions { uid: Some(&pod.metadata.uid), ..DeleteOptions::default() };
     let _ = store.delete(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &options);
+}
+
+/// Ends a Pod with this exit code, whatever it has been so far.
+pub fn end_pod(store: &mut Store, pod: &Pod, exit_code: i32) {
+    let mut new = pod.clone();
+    new.status = Arc::new(ended(exit_code, Time::from_unix_ms(store.unix_ms())));
+    let _ = store.update_pod_status(Actor::KUBELET, &new);
 }
 
 fn ready() -> PodStatus {

@@ -29,6 +29,8 @@ pub enum Fault {
     TooManyRequestsBare,
     /// 403, as a quota gives it.
     Forbidden,
+    /// 409 to a create, as a quota gives it that somebody else changed at the same time.
+    QuotaConflict,
     /// 500, and nothing was done.
     ServerError,
     /// 503, and nothing was done.
@@ -85,7 +87,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::RequestLost,
         Self::AnswerLost,
         Self::RequestLate,
@@ -95,6 +97,7 @@ impl Fault {
         Self::TooManyRequests,
         Self::TooManyRequestsBare,
         Self::Forbidden,
+        Self::QuotaConflict,
         Self::ServerError,
         Self::Unavailable,
         Self::TimeoutApplied,
@@ -206,6 +209,16 @@ impl Faults {
         }
         self.struck.note(kind);
         true
+    }
+
+    /// Lets `kind` never strike.
+    pub fn forbid(&mut self, kind: Fault) {
+        self.per_mille[kind.position()] = 0;
+    }
+
+    /// Counts a strike that was not left to chance.
+    pub fn force(&mut self, kind: Fault) {
+        self.struck.note(kind);
     }
 
     /// Nothing goes wrong any more.

@@ -48,6 +48,20 @@ pub struct PodFate {
     pub run_ms: (u64, u64),
     /// Whether Pods run until they are deleted.
     pub endless: bool,
+    /// What becomes of each Pod, where that is not left to chance.
+    pub lots: Option<LotOf>,
+}
+
+/// What becomes of a Pod: from its place, and from what would become of it otherwise.
+pub type LotOf = fn(Place, Lot) -> Lot;
+
+/// Which Pod of its Job a Pod is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its completion index, if it has one.
+    pub index: Option<u32>,
+    /// How manieth of its index it is, or of its Job if it has none; from 1.
+    pub attempt: u64,
 }
 
 /// What becomes of one Pod if nobody interferes.
@@ -63,6 +77,8 @@ pub struct Lot {
     pub becomes_ready: bool,
     /// From the request to end to the end, milliseconds.
     pub stop_ms: u64,
+    /// Exit code of its container if it is stopped.
+    pub stop_code: i32,
 }
 
 /// Something that somebody other than the controller does. Jobs are meant by position.
@@ -70,6 +86,8 @@ pub struct Lot {
 pub enum Deed {
     /// `spec.parallelism` is set.
     SetParallelism(usize, i32),
+    /// `spec.parallelism` and `spec.completions` are set, as an elastic Indexed Job is scaled.
+    Scale(usize, i32),
     /// `spec.suspend` is set.
     SetSuspend(usize, bool),
     /// The Job is deleted.
@@ -105,8 +123,17 @@ impl Workload {
 impl PodFate {
     /// The lot of the Pod at `place` among those of its Job.
     #[must_use]
-    pub fn lot(&self, place: u64) -> Lot {
-        let random = &mut Random::new(mix(self.seed ^ place), 2);
+    pub fn lot(&self, place: Place) -> Lot {
+        let number = match place.index {
+            Some(index) => mix(u64::from(index)).wrapping_add(place.attempt),
+            None => place.attempt,
+        };
+        let lot = self.lot_by_chance(number);
+        self.lots.map_or(lot, |lots| lots(place, lot))
+    }
+
+    fn lot_by_chance(&self, number: u64) -> Lot {
+        let random = &mut Random::new(mix(self.seed ^ number), 2);
         let exit_code =
             if random.chance(self.failing_per_mille) { random.pick(&[1, 1, 2, 42, 137]) } else { 0 };
         let start_ms = random.between(self.start_ms.0, self.start_ms.1);
@@ -117,6 +144,7 @@ impl PodFate {
             exit_code,
             becomes_ready: random.chance(700),
             stop_ms: random.pick(&[1, 50, 400, 3_000, 20_000]),
+            stop_code: 137,
         }
     }
 }
@@ -146,6 +174,7 @@ fn job_plan(seed: u64, random: &mut Random, position: u64) -> JobPlan {
         start_ms: if slow { (500, 9_000) } else { (1, 60) },
         run_ms: random.pick(&[(0, 5), (20, 400), (1_000, 20_000), (30_000, 90_000)]),
         endless: random.chance(30),
+        lots: None,
     };
     JobPlan {
         name: format!("job-{position}").into(),

@@ -24,6 +24,8 @@ use super::faults::{Coverage, Fault, Faults};
 use super::history::{History, Trace};
 use super::mutants::Mutant;
 use super::random::Random;
+use super::record::Record;
+use super::script::{Done, Script, ScriptDeed};
 use super::workload::Workload;
 use network::Sent;
 use process::Process;
@@ -36,6 +38,7 @@ const MAX_RUN_MS: u64 = 12 * 3_600_000;
 const ACTORS: [Actor; 2] = [Actor("windlass-0"), Actor("windlass-1")];
 
 /// What a run is to be.
+#[derive(Debug)]
 pub struct Plot {
     /// Decides everything that is not given here.
     pub seed: u64,
@@ -47,8 +50,10 @@ pub struct Plot {
     pub mutant: Option<Mutant>,
     /// A crash at this write of ours, counted from 1, and whether before or after it is carried out.
     pub cuts: Vec<Cut>,
-    /// Whether a text of everything that happens is kept.
+    /// Whether a text of everything that happens, every commit and every request are kept.
     pub is_traced: bool,
+    /// What happens at named moments.
+    pub script: Script,
 }
 
 /// A crash at a write.
@@ -83,8 +88,12 @@ pub struct Report {
     pub trace: Vec<String>,
     /// The objects at rest, without what is declared to differ from run to run.
     pub end_state: Vec<String>,
-    /// Pods created and deleted by us.
+    /// Pods created by us.
     pub pods_created: u64,
+    /// How often each rule of the script did its deed.
+    pub done: Vec<Done>,
+    /// Every commit and every request, if the run is traced.
+    pub record: Record,
 }
 
 /// A run under way.
@@ -101,6 +110,8 @@ pub(super) struct World<'engine> {
     checkers: Checkers,
     history: History,
     trace: Trace,
+    record: Record,
+    script: Script,
     plot_mutant: Option<Mutant>,
     cuts: Vec<Cut>,
     writes: u64,
@@ -175,6 +186,26 @@ enum Happening {
         object: Object,
     },
     Turn(Turn),
+    Scripted {
+        rule: usize,
+        commit: Option<Box<Commit>>,
+    },
+}
+
+impl Plot {
+    /// A run of `workload` in which nothing goes wrong.
+    #[must_use]
+    pub fn quiet(seed: u64, workload: Workload) -> Self {
+        Self {
+            seed,
+            workload,
+            faults: Faults::none(seed),
+            mutant: None,
+            cuts: Vec::new(),
+            is_traced: false,
+            script: Script::default(),
+        }
+    }
 }
 
 /// Runs `plot` to rest, or to the first violation.
@@ -211,6 +242,8 @@ impl<'engine> World<'engine> {
             checkers: Checkers::new(count),
             history: History::default(),
             trace: Trace::new(plot.is_traced),
+            record: Record::new(plot.is_traced),
+            script: plot.script,
             plot_mutant: plot.mutant,
             cuts: plot.cuts,
             writes: 0,
@@ -225,6 +258,9 @@ impl<'engine> World<'engine> {
     fn begin(&mut self) {
         for (at_ms, turn) in self.cluster.first_turns() {
             self.agenda.add(at_ms, Happening::Turn(turn));
+        }
+        for (at_ms, rule) in self.script.at_instants() {
+            self.agenda.add(at_ms, Happening::Scripted { rule, commit: None });
         }
         for process in 0..self.processes.len() {
             let at_ms = if process == 0 { self.random.below(2_000) } else { self.random.spread(1, 60_000) };
@@ -296,6 +332,7 @@ impl<'engine> World<'engine> {
             Happening::Stale { process, incarnation, kind, stream, object } => {
                 self.stale(process, incarnation, kind, stream, object);
             }
+            Happening::Scripted { rule, commit } => self.follow_script(rule, commit.as_deref()),
             Happening::Turn(turn) => {
                 let mut turns = std::mem::take(&mut self.turns);
                 self.cluster.take(&mut self.store, &turn, &mut turns);
@@ -321,6 +358,8 @@ impl<'engine> World<'engine> {
         for commit in commits.drain(..) {
             self.history.add(&commit);
             self.trace.commit(&commit);
+            self.record.commit(&commit);
+            self.consult_script(&commit);
             if let Err(violation) = self.checkers.commit(&commit, cause) {
                 self.violated(violation);
             }
@@ -337,6 +376,45 @@ impl<'engine> World<'engine> {
                 self.rouse_watches(kind);
             }
         }
+    }
+
+    /// Lets the script's rules for a commit do their deeds: what concerns watches at once, the rest by itself.
+    fn consult_script(&mut self, commit: &Commit) {
+        if self.script.is_empty() {
+            return;
+        }
+        for rule in self.script.committed(commit) {
+            let after_ms = match self.script.rule(rule).deed() {
+                ScriptDeed::HoldWatch { process, kind, for_ms } => {
+                    let (process, kind, for_ms) = (*process, *kind, *for_ms);
+                    self.hold_watch(process, kind, for_ms);
+                    continue;
+                }
+                ScriptDeed::Change(after_ms, _) => *after_ms,
+                ScriptDeed::Meet(_) | ScriptDeed::Crash { .. } => 0,
+            };
+            let commit = Some(Box::new(commit.clone()));
+            self.agenda.add(self.now_ms + after_ms, Happening::Scripted { rule, commit });
+        }
+    }
+
+    fn follow_script(&mut self, rule: usize, commit: Option<&Commit>) {
+        let script = std::mem::take(&mut self.script);
+        let rule = script.rule(rule);
+        self.trace.say(self.now_ms, || format!("the script: {}", rule.what()));
+        match rule.deed() {
+            ScriptDeed::Change(_, change) => change(&mut self.store, commit),
+            ScriptDeed::HoldWatch { process, kind, for_ms } => self.hold_watch(*process, *kind, *for_ms),
+            ScriptDeed::Crash { process, down_ms } => {
+                if self.processes[*process].is_alive() {
+                    self.crash(*process);
+                    self.agenda.add(self.now_ms + down_ms, Happening::Start { process: *process });
+                }
+            }
+            ScriptDeed::Meet(_) => {}
+        }
+        self.script = script;
+        self.digest(None);
     }
 
     fn now(&self) -> Now {
@@ -371,6 +449,8 @@ impl<'engine> World<'engine> {
             trace: self.trace.into_lines(),
             end_state,
             pods_created: self.checkers.pods_created(),
+            done: self.script.done(),
+            record: self.record,
         }
     }
 }

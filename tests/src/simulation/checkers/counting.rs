@@ -116,7 +116,17 @@ fn check_indexes(before: &Job, after: &Job, ledger: &Ledger) -> Result<(), Viola
             wrong("J3", format!("{} became {} succeeded without an index", old.succeeded, new.succeeded))
         };
     }
-    let (old_set, new_set) = (parse_indexes(&old.completed_indexes), parse_indexes(&new.completed_indexes));
+    // What fell out of range with a change of completions is forgotten.
+    let bound = after.spec.completions.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+    let in_range = |text: &str| -> BTreeSet<u32> {
+        let mut indexes = parse_indexes(text);
+        indexes.split_off(&bound);
+        indexes
+    };
+    let (old_set, new_set) = (in_range(&old.completed_indexes), parse_indexes(&new.completed_indexes));
+    if new_set.last().is_some_and(|last| *last >= bound) {
+        return wrong("J3", format!("{:?} goes beyond {bound} completions", new.completed_indexes));
+    }
     if !old_set.is_subset(&new_set) {
         return wrong("J5", format!("{:?} became {:?}", old.completed_indexes, new.completed_indexes));
     }
@@ -133,7 +143,7 @@ fn check_indexes(before: &Job, after: &Job, ledger: &Ledger) -> Result<(), Viola
     if let Some(index) = new_set.difference(&old_set).find(|index| !ended(**index, PodPhase::Succeeded)) {
         return wrong("J3", format!("index {index} is completed though no Pod of it succeeded"));
     }
-    let old_failed = parse_indexes(old.failed_indexes.as_deref().unwrap_or(""));
+    let old_failed = in_range(old.failed_indexes.as_deref().unwrap_or(""));
     let new_failed = parse_indexes(new.failed_indexes.as_deref().unwrap_or(""));
     if !old_failed.is_subset(&new_failed) || !new_failed.is_disjoint(&new_set) {
         return wrong(

@@ -24,6 +24,10 @@ pub(super) fn check(store: &Store, cluster: &Cluster, ledger: &Ledger) -> Result
 }
 
 fn check_pod(pod: &Pod, ledger: &Ledger) -> Result<(), Violation> {
+    // What another controller's Pods carry is for that controller to remove.
+    if pod.metadata.controller().is_some_and(|owner| &*owner.kind != Kind::Job.name()) {
+        return Ok(());
+    }
     let wrong = |why: &str| Err(Violation::new("V2", format!("{}: {why}", pod.metadata.name)));
     let owner = pod.metadata.controller().and_then(|owner| ledger.job(&owner.uid));
     let is_unfinished = owner.is_some_and(|record| record.exists && !record.job.is_finished());

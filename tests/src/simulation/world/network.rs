@@ -28,6 +28,8 @@ pub(in crate::simulation) struct Sent {
     pub(super) is_given_up: bool,
     /// It arrives at this instant or later.
     pub(super) not_before_ms: u64,
+    /// What the script wants to go wrong with it.
+    pub(super) scripted: Vec<Fault>,
 }
 
 impl World<'_> {
@@ -60,27 +62,47 @@ impl World<'_> {
         let this = &self.processes[process];
         let (incarnation, way_ms) = (this.incarnation, this.way_ms);
         let position = self.sent.len();
-        let mut sent =
-            Sent { process, incarnation, request, is_lost: false, is_given_up: false, not_before_ms: 0 };
+        let scripted = self.script.sent(&request.operation);
+        let mut sent = Sent {
+            process,
+            incarnation,
+            request,
+            is_lost: false,
+            is_given_up: false,
+            not_before_ms: 0,
+            scripted,
+        };
         self.processes[process].requests.insert(id, position);
         let arrives_ms = now_ms + self.random.between(0, way_ms);
         let timeout_ms = self.faults_spread(CLIENT_TIMEOUT_MS);
-        if self.faults.strikes(Fault::NotSent, now_ms) {
+        if self.meets(&sent.scripted, Fault::NotSent) {
             sent.is_lost = true;
             self.answer_at(arrives_ms + 1, process, incarnation, id, Outcome::NotSent);
-        } else if self.faults.strikes(Fault::RequestLost, now_ms) {
+        } else if self.meets(&sent.scripted, Fault::RequestLost) {
             sent.is_lost = true;
             self.answer_at(now_ms + timeout_ms, process, incarnation, id, Outcome::Unknown);
-        } else if flow == Flow::Write && self.faults.strikes(Fault::RequestLate, now_ms) {
+        } else if flow == Flow::Write && self.meets(&sent.scripted, Fault::RequestLate) {
             sent.is_given_up = true;
             self.answer_at(now_ms + timeout_ms, process, incarnation, id, Outcome::Unknown);
-            sent.not_before_ms = now_ms + self.faults.random().spread(timeout_ms, LATEST_ARRIVAL_MS);
+            let late_ms = self.faults.random().spread(timeout_ms, LATEST_ARRIVAL_MS);
+            // A script that wants a request late wants it after all that follows from its being given up.
+            let is_scripted = sent.scripted.contains(&Fault::RequestLate);
+            sent.not_before_ms = now_ms + if is_scripted { LATEST_ARRIVAL_MS } else { late_ms };
         }
         let arrives_ms = arrives_ms.max(sent.not_before_ms);
         if !sent.is_lost {
             self.agenda.add(arrives_ms, Happening::Arrives { sent: position });
         }
         self.sent.push(sent);
+    }
+
+    /// Whether a request meets this fault, by the script or by chance.
+    fn meets(&mut self, scripted: &[Fault], fault: Fault) -> bool {
+        if scripted.contains(&fault) {
+            self.faults.force(fault);
+            return true;
+        }
+        self.faults.strikes(fault, self.now_ms)
     }
 
     fn faults_spread(&mut self, (low, high): (u64, u64)) -> u64 {
@@ -102,36 +124,46 @@ impl World<'_> {
             return;
         }
         let (process, incarnation, is_given_up) = (sent.process, sent.incarnation, sent.is_given_up);
-        let request = sent.request.clone();
+        let (request, scripted) = (sent.request.clone(), sent.scripted.clone());
         let is_write = request.flow == Flow::Write;
         if is_write {
             self.writes += 1;
-            if self.dies_at_write(process, incarnation, false) {
+            if self.dies_at_write(process, incarnation, &scripted, false) {
                 return;
             }
-            self.disturb(&request.operation);
+            self.disturb(&request.operation, &scripted);
         }
-        let outcome = match self.refuses(&request) {
-            Some(status) => Outcome::Rejected(status),
+        let outcome = match self.refuses(&request, &scripted) {
+            Some(status) => {
+                let outcome = Outcome::Rejected(status);
+                self.record.request(self.now_ms, process, &request.operation, &outcome);
+                outcome
+            }
             None => self.carry_out(process, incarnation, &request),
         };
-        if is_write && self.dies_at_write(process, incarnation, true) {
+        if is_write && self.dies_at_write(process, incarnation, &scripted, true) {
             return;
         }
         if is_given_up {
             return;
         }
-        self.reply(process, incarnation, &request, outcome);
+        self.reply(process, incarnation, &request, &scripted, outcome);
     }
 
     /// Whether the sender dies at this write of its, before or after it is carried out.
-    fn dies_at_write(&mut self, process: usize, incarnation: u32, is_after: bool) -> bool {
+    fn dies_at_write(
+        &mut self,
+        process: usize,
+        incarnation: u32,
+        scripted: &[Fault],
+        is_after: bool,
+    ) -> bool {
         let is_cut = self.cuts.iter().any(|cut| cut.write == self.writes && cut.is_after == is_after);
         if !self.is_current(process, incarnation) {
             return false;
         }
         let fault = if is_after { Fault::CrashAfterWrite } else { Fault::CrashBeforeWrite };
-        if is_cut || self.faults.strikes(fault, self.now_ms) {
+        if is_cut || self.meets(scripted, fault) {
             self.crash_and_restart(process);
             return true;
         }
@@ -139,11 +171,11 @@ impl World<'_> {
     }
 
     /// Somebody else gets in first.
-    fn disturb(&mut self, operation: &Operation) {
+    fn disturb(&mut self, operation: &Operation, scripted: &[Fault]) {
         let value = self.now_ms;
         match operation {
             Operation::CreatePod(manifest) => {
-                if self.faults.strikes(Fault::NameTaken, self.now_ms) {
+                if self.meets(scripted, Fault::NameTaken) {
                     let mut squatter = manifest.as_ref().clone();
                     squatter.metadata.owner_references = Shared::default();
                     squatter.metadata.finalizers = Shared::default();
@@ -155,15 +187,15 @@ impl World<'_> {
             | Operation::AdoptPod { pod, .. }
             | Operation::ReleasePod { pod, .. }
             | Operation::DeletePod(pod) => {
-                if self.faults.strikes(Fault::Conflict, self.now_ms) {
+                if self.meets(scripted, Fault::Conflict) {
                     cluster::touch(&mut self.store, Kind::Pod, &pod.name, value);
                 }
-                if self.faults.strikes(Fault::NameReused, self.now_ms) {
+                if self.meets(scripted, Fault::NameReused) {
                     cluster::replace_pod(&mut self.store, &pod.name);
                 }
             }
             Operation::WriteJobStatus(job) => {
-                if self.faults.strikes(Fault::Conflict, self.now_ms) {
+                if self.meets(scripted, Fault::Conflict) {
                     cluster::touch(&mut self.store, Kind::Job, &job.metadata.name, value);
                 }
             }
@@ -173,29 +205,32 @@ impl World<'_> {
     }
 
     /// The refusal that a request meets, though nothing is wrong with it.
-    fn refuses(&mut self, request: &Request) -> Option<ApiStatus> {
-        let now_ms = self.now_ms;
+    fn refuses(&mut self, request: &Request, scripted: &[Fault]) -> Option<ApiStatus> {
         if request.flow == Flow::Read {
-            let failed = self.faults.strikes(Fault::ReadFailed, now_ms);
+            let failed = self.meets(scripted, Fault::ReadFailed);
             return failed.then(|| status(500, "InternalError"));
         }
-        if self.faults.strikes(Fault::TooManyRequests, now_ms) {
+        if self.meets(scripted, Fault::TooManyRequests) {
             let mut refusal = status(429, "TooManyRequests");
             refusal.retry_after_ms = Some(self.faults.random().spread(1_000, 8_000));
             return Some(refusal);
         }
-        if self.faults.strikes(Fault::TooManyRequestsBare, now_ms) {
+        if self.meets(scripted, Fault::TooManyRequestsBare) {
             return Some(status(429, "TooManyRequests"));
         }
-        if matches!(request.operation, Operation::CreatePod(_))
-            && self.faults.strikes(Fault::Forbidden, now_ms)
-        {
-            return Some(status(403, "Forbidden"));
+        if matches!(request.operation, Operation::CreatePod(_)) {
+            if self.meets(scripted, Fault::Forbidden) {
+                return Some(status(403, "Forbidden"));
+            }
+            // Upstream: staging/src/k8s.io/apiserver, admission/plugin/resourcequota.
+            if self.meets(scripted, Fault::QuotaConflict) {
+                return Some(status(409, "Conflict"));
+            }
         }
-        if self.faults.strikes(Fault::ServerError, now_ms) {
+        if self.meets(scripted, Fault::ServerError) {
             return Some(status(500, "InternalError"));
         }
-        self.faults.strikes(Fault::Unavailable, now_ms).then(|| status(503, "ServiceUnavailable"))
+        self.meets(scripted, Fault::Unavailable).then(|| status(503, "ServiceUnavailable"))
     }
 
     fn carry_out(&mut self, process: usize, incarnation: u32, request: &Request) -> Outcome {
@@ -216,21 +251,29 @@ impl World<'_> {
                 told(&outcome)
             )
         });
+        self.record.request(self.now_ms, process, &request.operation, &outcome);
         self.digest(Some(&cause));
         outcome
     }
 
-    fn reply(&mut self, process: usize, incarnation: u32, request: &Request, outcome: Outcome) {
+    fn reply(
+        &mut self,
+        process: usize,
+        incarnation: u32,
+        request: &Request,
+        scripted: &[Fault],
+        outcome: Outcome,
+    ) {
         let now_ms = self.now_ms;
         let mut back_ms = self.random.between(0, self.processes[process].way_ms);
         let mut outcome = outcome;
-        if self.faults.strikes(Fault::AnswerSlow, now_ms) {
+        if self.meets(scripted, Fault::AnswerSlow) {
             back_ms = self.faults.random().spread(50, 9_000);
         }
-        if self.faults.strikes(Fault::AnswerLost, now_ms) {
+        if self.meets(scripted, Fault::AnswerLost) {
             back_ms = self.faults_spread(CLIENT_TIMEOUT_MS);
             outcome = Outcome::Unknown;
-        } else if matches!(outcome, Outcome::Done(_)) && self.faults.strikes(Fault::TimeoutApplied, now_ms) {
+        } else if matches!(outcome, Outcome::Done(_)) && self.meets(scripted, Fault::TimeoutApplied) {
             outcome = Outcome::Rejected(status(504, "Timeout"));
         }
         self.answer_at(now_ms + back_ms, process, incarnation, request.id, outcome);

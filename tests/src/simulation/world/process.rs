@@ -60,6 +60,10 @@ impl Process {
             armed_ms: None,
         }
     }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.controller.is_some()
+    }
 }
 
 impl World<'_> {

@@ -75,6 +75,14 @@ impl World<'_> {
         self.pump(process);
     }
 
+    /// Lets the watch of `kind` say nothing to a process for so long.
+    pub(super) fn hold_watch(&mut self, process: usize, kind: Kind, for_ms: u64) {
+        let until_ms = self.now_ms + for_ms;
+        if let Some(stream) = self.processes[process].streams.get_mut(&kind) {
+            stream.held_until_ms = stream.held_until_ms.max(until_ms);
+        }
+    }
+
     /// Wakes every watch of `kind`: something was committed.
     pub(super) fn rouse_watches(&mut self, kind: Kind) {
         for process in 0..self.processes.len() {
