@@ -74,7 +74,7 @@ pub enum Action {
     ReleasePods(Vec<u32>),
     /// Replace the Job's status.
     WriteJobStatus(JobStatusWrite),
-    /// Delete the Job, with its uid as precondition, in the background.
+    /// Delete the Job, with its uid as precondition, in the foreground: its Pods go first.
     DeleteJob,
     /// Record an Event on the Job.
     RecordEvent(EventRecord),

@@ -12,34 +12,34 @@ use super::pods::Pod;
 /// The plan that sets ownership right, if it is not; nothing else is decided before.
 ///
 /// A plan of its own, because what is counted and created hangs on whose the Pods are. Before an adoption
-/// the Job is read live: the cache may not know yet that it is gone.
+/// the Job is read live, and nothing but that is done: the cache may not know yet that it is gone.
 pub(super) fn plan(facts: &Facts<'_>) -> Option<Plan> {
     if facts.deleting {
         return None;
     }
-    let mut plan = Plan { memo: facts.snapshot.memo.clone(), ..Plan::default() };
     let released = positions(facts, is_to_be_released);
+    let adopted = positions(facts, is_to_be_adopted);
+    if released.is_empty() && adopted.is_empty() {
+        return None;
+    }
+    let mut plan = Plan { memo: facts.snapshot.memo.clone(), ..Plan::default() };
+    if !adopted.is_empty() && facts.snapshot.live_owner.is_none() {
+        plan.read = Some(Read::Owner);
+        return Some(plan);
+    }
     if !released.is_empty() {
         plan.push(Action::ReleasePods(released), Vec::new());
     }
-    let adopted = positions(facts, is_to_be_adopted);
-    match (adopted.is_empty(), facts.snapshot.live_owner) {
-        (true, _) => {}
-        (false, None) => plan.read = Some(Read::Owner),
-        (false, Some(LiveOwner::Alive)) => {
+    plan.requeue_after_ms = Some(0);
+    match facts.snapshot.live_owner {
+        // The watch is about to tell the same.
+        Some(LiveOwner::Gone | LiveOwner::Terminating) if !adopted.is_empty() => {
+            plan.requeue_after_ms = Some(u64::from(facts.snapshot.flags.sync_batch_ms));
+        }
+        Some(LiveOwner::Alive) if !adopted.is_empty() => {
             plan.push(Action::AdoptPods(adopted), Vec::new());
         }
-        // The watch is about to tell the same.
-        (false, Some(LiveOwner::Gone | LiveOwner::Terminating)) => {
-            plan.requeue_after_ms = Some(u64::from(facts.snapshot.flags.sync_batch_ms));
-            return Some(plan);
-        }
-    }
-    if plan.steps.is_empty() && plan.read.is_none() {
-        return None;
-    }
-    if plan.read.is_none() {
-        plan.requeue_after_ms = Some(0);
+        Some(LiveOwner::Alive | LiveOwner::Gone | LiveOwner::Terminating) | None => {}
     }
     Some(plan)
 }

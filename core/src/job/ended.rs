@@ -14,36 +14,40 @@ use super::{conditions, managed_by};
 ///
 /// Upstream leaves the finalizers to its queue of orphan Pods; here the Job's own key does it, since the
 /// snapshot shows them. A Pod that is active though the Job has ended was created by a request that arrived
-/// late, and nobody waits for what it does: it is deleted (upstream lets it run). The time to live holds whoever manages the Job, as upstream.
+/// late, and nobody waits for what it does: it is deleted (upstream lets it run). The time to live holds
+/// whoever manages the Job, as upstream, and does not wait for the clean-up: what refuses that would else keep
+/// the Job for ever.
 pub(super) fn plan(facts: &Facts<'_>) -> Option<Plan> {
     let ended = terminal_condition(&facts.job.status)?;
     let mut plan = Plan::default();
-    if managed_by::is_ours(facts) {
-        let late = facts.pods.active.clone();
-        if !late.is_empty() {
-            plan.push(Action::DeletePods { pods: late, untrack: true }, Vec::new());
-            plan.action = SyncAction::PodsDeleted;
-        }
-        let left = facts.pods.iter().filter(|pod| pod.is_tracked() && !pod.is_active());
-        let left: Vec<u32> = left.map(|pod| pod.position).collect();
-        if !left.is_empty() {
-            plan.push(Action::UntrackPods(left), Vec::new());
-        }
-    }
-    let Some(expiry_ms) = expiry_ms(facts, ended) else { return Some(plan) };
-    let wait_ms = facts.until_ms(expiry_ms);
-    if wait_ms > 0 || !plan.steps.is_empty() {
-        plan.requeue_after_ms = Some(wait_ms);
+    let wait_ms = expiry_ms(facts, ended).map(|expiry_ms| facts.until_ms(expiry_ms));
+    let is_expired = wait_ms == Some(0);
+    if is_expired && facts.snapshot.live_owner.is_none() {
+        plan.read = Some(Read::Owner);
         return Some(plan);
     }
-    match facts.snapshot.live_owner {
-        None => plan.read = Some(Read::Owner),
-        Some(LiveOwner::Alive) => {
-            plan.push(Action::DeleteJob, Vec::new());
-        }
-        Some(LiveOwner::Terminating | LiveOwner::Gone) => {}
+    if managed_by::is_ours(facts) {
+        clean_up(facts, &mut plan);
     }
+    if is_expired && facts.snapshot.live_owner == Some(LiveOwner::Alive) {
+        plan.push(Action::DeleteJob, Vec::new());
+    }
+    plan.requeue_after_ms = wait_ms.filter(|_| !is_expired);
     Some(plan)
+}
+
+/// Late Pods go, and so do the finalizers of the others.
+fn clean_up(facts: &Facts<'_>, plan: &mut Plan) {
+    let late = facts.pods.active.clone();
+    if !late.is_empty() {
+        plan.push(Action::DeletePods { pods: late, untrack: true }, Vec::new());
+        plan.action = SyncAction::PodsDeleted;
+    }
+    let left = facts.pods.iter().filter(|pod| pod.is_tracked() && !pod.is_active());
+    let left: Vec<u32> = left.map(|pod| pod.position).collect();
+    if !left.is_empty() {
+        plan.push(Action::UntrackPods(left), Vec::new());
+    }
 }
 
 fn terminal_condition(status: &JobStatusView) -> Option<&JobCondition> {

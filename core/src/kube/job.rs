@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{LabelSelector, ObjectMeta, Str, Time, Uid};
+use super::{Kind, LabelSelector, ObjectMeta, OwnerReference, Str, Time, Uid};
 
 /// A Job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,19 @@ impl Job {
             .conditions
             .iter()
             .any(|c| matches!(&*c.kind, "Complete" | "Failed") && c.status == ConditionStatus::True)
+    }
+
+    /// The reference that makes the Job the controller of a Pod (upstream: metav1.NewControllerRef).
+    #[must_use]
+    pub fn controller_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: Kind::Job.api_version().into(),
+            kind: Kind::Job.name().into(),
+            name: self.metadata.name.clone(),
+            uid: self.metadata.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
     }
 
     /// Whether completions are told apart by index.

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{
     COMPLETION_INDEX_ANNOTATION, INDEX_FAILURE_COUNT_ANNOTATION, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION,
-    JOB_TRACKING_FINALIZER, Job, Kind, Labels, ObjectMeta, OwnerReference, Str,
+    JOB_TRACKING_FINALIZER, Job, Labels, ObjectMeta, OwnerReference, Str,
 };
 use crate::plan::PodSlot;
 
@@ -90,7 +90,7 @@ impl PreparedTemplate {
             labels: template.metadata.labels.clone(),
             annotations: template.metadata.annotations.clone(),
             finalizers: Arc::new(finalizers),
-            owner_references: Arc::new([controller_reference(job)].into()),
+            owner_references: Arc::new([job.controller_reference()].into()),
             spec,
         })
     }
@@ -172,18 +172,6 @@ impl PodManifest {
         let comma = if rest.starts_with('}') { "" } else { "," };
         let hostname = serde_json::to_string(hostname).map_err(|_| ManifestFault::MalformedSpec)?;
         Ok(format!(r#"{{"hostname":{hostname}{comma}{rest}"#))
-    }
-}
-
-/// The reference that makes `job` the controller of a Pod.
-fn controller_reference(job: &Job) -> OwnerReference {
-    OwnerReference {
-        api_version: Kind::Job.api_version().into(),
-        kind: Kind::Job.name().into(),
-        name: job.metadata.name.clone(),
-        uid: job.metadata.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
     }
 }
 

@@ -248,7 +248,7 @@ impl Scene<'_> {
             Action::WriteJobStatus(status) => of_job(&|job| self.update_status(job, &status)),
             Action::DeleteJob => of_job(&|job| RequestDocument::Delete {
                 target: job_target(job),
-                propagation_policy: Some("Background"),
+                propagation_policy: Some("Foreground"),
             }),
             Action::RecordEvent(event) => of_job(&|job| RequestDocument::RecordEvent {
                 target: job_target(job),
@@ -326,7 +326,9 @@ fn is_recorded(job: &Job, uid: &Uid) -> bool {
 fn adopt(pod: &Pod, job: &Job) -> RequestDocument {
     let metadata = MetadataPatch {
         uid: pod.metadata.uid.clone(),
-        owner_references: [ReferencePatch::Add(controller_reference(job))].into(),
+        // Only as it was seen: a late adoption would give back the finalizer of a counted Pod.
+        resource_version: Some(pod.metadata.resource_version),
+        owner_references: [ReferencePatch::Add(job.controller_reference())].into(),
         finalizers: [JOB_TRACKING_FINALIZER].into(),
         ..MetadataPatch::default()
     };
@@ -337,22 +339,12 @@ fn release(pod: &Pod, job: &Job) -> RequestDocument {
     let removed = ReferencePatch::Remove { patch: "delete", uid: job.metadata.uid.clone() };
     let metadata = MetadataPatch {
         uid: pod.metadata.uid.clone(),
+        resource_version: Some(pod.metadata.resource_version),
         owner_references: [removed].into(),
         removed_finalizers: [JOB_TRACKING_FINALIZER].into(),
         ..MetadataPatch::default()
     };
     patch(pod, metadata)
-}
-
-fn controller_reference(job: &Job) -> OwnerReference {
-    OwnerReference {
-        api_version: Kind::Job.api_version().into(),
-        kind: Kind::Job.name().into(),
-        name: job.metadata.name.clone(),
-        uid: job.metadata.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
 }
 
 fn patch(pod: &Pod, metadata: MetadataPatch) -> RequestDocument {

@@ -120,6 +120,40 @@ fn a_pod_without_its_job_loses_the_finalizer() {
 }
 
 #[test]
+fn a_job_past_its_time_to_live_is_deleted_in_the_foreground() {
+    let job = job("NonIndexed").replace(r#""backoffLimit":6"#, r#""ttlSecondsAfterFinished":0"#).replace(
+        r#""status":{}"#,
+        r#""status":{"conditions":[{"type":"Complete","status":"True",
+            "lastTransitionTime":"2026-01-01T00:00:00Z"}]}"#,
+    );
+    let asking = answer(&request(&format!(r#""job":{job}"#))).unwrap();
+    assert_eq!(asking["read"], "Owner");
+    assert_eq!(requests(&asking).len(), 0, "{asking:#}");
+    let plan = answer(&request(&format!(r#""job":{job},"liveOwner":"Alive""#))).unwrap();
+    let requests = requests(&plan);
+    assert_eq!(requests.len(), 1, "{plan:#}");
+    assert_eq!(requests[0]["verb"], "delete");
+    assert_eq!(requests[0]["propagationPolicy"], "Foreground");
+    assert_eq!(requests[0]["target"]["uid"], "job-uid");
+}
+
+#[test]
+fn a_pod_is_adopted_and_released_only_as_it_was_seen() {
+    let stray = pod("stray", "Running").replace("ownerReferences", "noReferences");
+    let leaving = pod("leaving", "Running").replace(r#"{"job":"work"}"#, r#"{"job":"other"}"#);
+    let text = format!(r#""job":{},"pods":[{stray},{leaving}],"liveOwner":"Alive""#, job("NonIndexed"));
+    let plan = answer(&request(&text)).unwrap();
+    let requests = requests(&plan);
+    assert_eq!(requests.len(), 2, "{plan:#}");
+    for request in &requests {
+        assert_eq!(request["body"]["metadata"]["resourceVersion"], "9", "{request:#}");
+    }
+    let reference = &requests[1]["body"]["metadata"]["ownerReferences"][0];
+    assert_eq!((&reference["kind"], &reference["uid"]), (&"Job".into(), &"job-uid".into()));
+    assert_eq!((&reference["controller"], &reference["blockOwnerDeletion"]), (&true.into(), &true.into()));
+}
+
+#[test]
 fn what_is_no_request_gets_a_fault_with_a_category() {
     let cases = [
         ("{", "malformed_request"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::job::naming;
-use windlass_core::kube::{Job, JobStatus, Kind, OwnerReference, PodManifest, job_status};
+use windlass_core::kube::{Job, JobStatus, PodManifest, job_status};
 use windlass_core::plan::{Action, JobStatusWrite, PodSlot};
 
 use super::{Execution, Ticket};
@@ -37,7 +37,7 @@ impl Execution {
             }
             Action::AdoptPods(pods) => {
                 let entry = self.child(*pods.get(ticket.item)?)?;
-                let owner = controller_reference(self.job.as_deref()?);
+                let owner = self.job.as_deref()?.controller_reference();
                 let resource_version = entry.pod.metadata.resource_version;
                 Some(Operation::AdoptPod { pod: reference(entry), owner, resource_version })
             }
@@ -135,16 +135,5 @@ fn reference(entry: &PodEntry) -> ObjectRef {
         namespace: metadata.namespace.clone(),
         name: metadata.name.clone(),
         uid: metadata.uid.clone(),
-    }
-}
-
-fn controller_reference(job: &Job) -> OwnerReference {
-    OwnerReference {
-        api_version: Kind::Job.api_version().into(),
-        kind: Kind::Job.name().into(),
-        name: job.metadata.name.clone(),
-        uid: job.metadata.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
     }
 }

@@ -65,7 +65,7 @@ impl Call {
                     "kind": "DeleteOptions",
                     "apiVersion": "v1",
                     "preconditions": {"uid": job.uid},
-                    "propagationPolicy": "Background",
+                    "propagationPolicy": "Foreground",
                 });
                 write(Method::DELETE, object_path(Kind::Job, job), JSON, body, Kind::Job)
             }
@@ -231,6 +231,11 @@ mod tests {
         for operation in [Operation::DeletePod(pod()), Operation::DeleteJob(pod())] {
             assert_eq!(body(&operation)["preconditions"]["uid"], "u-1", "{operation:?}");
         }
+    }
+
+    #[test]
+    fn a_job_is_deleted_in_the_foreground() {
+        assert_eq!(body(&Operation::DeleteJob(pod()))["propagationPolicy"], "Foreground");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn answer(store: &mut Store, actor: Actor, operation: &Operation) -> Result<Opti
             patch_pod(store, actor, pod, &patch)
         }
         Operation::DeletePod(pod) => delete(store, actor, Kind::Pod, pod, None),
-        Operation::DeleteJob(job) => delete(store, actor, Kind::Job, job, Some(Propagation::Background)),
+        Operation::DeleteJob(job) => delete(store, actor, Kind::Job, job, Some(Propagation::Foreground)),
         Operation::WriteJobStatus(job) => Ok(Some(Object::Job(store.update_job_status(actor, job)?))),
         Operation::Get { kind, namespace, name } => store.get(*kind, namespace, name).map(Some),
         Operation::CreateEvent(event) => store.create_event(actor, to_event(event)).map(|()| None),
