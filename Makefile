@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 # Where tests/cluster/build keeps what it builds is its own business; `make cluster` keeps a control plane here.
 CLUSTER_DIRECTORY ?= target/cluster
 
-.PHONY: help demo test lint core build cluster cluster-down bench mutants sim release
+.PHONY: help demo test lint core build cluster cluster-down bench bench-cluster mutants sim release
 
 help: ## Print this menu
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,10 @@ cluster-down: ## Stop the control plane that `make cluster` left running
 
 bench: core ## Measure the core on both engines, the state machine and the sandbox
 	WINDLASS_REQUIRE_CORE=1 cargo bench --workspace --exclude windlass-core-component --benches
+
+bench-cluster: core ## Measure against the built-in Job controller on a real control plane: make bench-cluster ARGS=--quick
+	WINDLASS_REQUIRE_CORE=1 cargo build --release -p windlass-host -p windlass-side-by-side --bins
+	@"$${CARGO_TARGET_DIR:-target}/release/cluster-bench" $(ARGS)
 
 mutants: ## Show that the invariants see what they should: each mutant must be caught
 	cargo test -p windlass-tests --test mutants

@@ -152,6 +152,15 @@ impl ControlPlane {
         self.wait_ready()
     }
 
+    /// Starts a program that works on this control plane; its log, its end and its process id are as those of a part.
+    ///
+    /// # Errors
+    /// Where the program cannot be started.
+    pub fn start_beside(&mut self, name: &'static str, path: &Path, arguments: Vec<String>) -> Result<()> {
+        let log = self.log(name);
+        self.run(Program { name, path: path.to_owned(), arguments, environment: Vec::new(), log })
+    }
+
     /// Lets the control plane outlive this process; [`recorded::down`] then ends it by its directory.
     ///
     /// # Errors

@@ -46,8 +46,12 @@ pub(crate) fn write_tokens(path: &Path, credentials: &[Credential]) -> Result<()
 pub(crate) fn write_audit_policy(path: &Path, audit: Audit) -> Result<()> {
     let level = match audit {
         Audit::Off => "None",
-        Audit::Metadata => "Metadata",
+        Audit::Metadata | Audit::JobStatus => "Metadata",
         Audit::RequestResponse => "RequestResponse",
+    };
+    let job_status = match audit {
+        Audit::JobStatus => "Request",
+        Audit::Off | Audit::Metadata | Audit::RequestResponse => level,
     };
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1",
@@ -57,6 +61,7 @@ pub(crate) fn write_audit_policy(path: &Path, audit: Audit) -> Result<()> {
         "rules": [
             // Health checks and discovery say nothing about what a controller does.
             { "level": "None", "nonResourceURLs": ["*"] },
+            { "level": job_status, "resources": [{ "group": "batch", "resources": ["jobs/status"] }] },
             { "level": level },
         ],
     });

@@ -109,6 +109,8 @@ pub enum Audit {
     Off,
     /// Who asked for what, when, and how it ended.
     Metadata,
+    /// The same, and the bodies of status writes of Jobs: enough to tell when what was counted, at little cost.
+    JobStatus,
     /// Also the bodies of requests and responses.
     RequestResponse,
 }

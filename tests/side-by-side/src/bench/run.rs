@@ -1,0 +1,122 @@
+//! One run: a control plane, one controller, one workload.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use windlass_control_plane::ControlPlane;
+
+use super::audit;
+use super::jobs::JobWatch;
+use super::kubelet::Kubelet;
+use super::process::{cpu_seconds, peak_memory_mib};
+use super::sample::Sample;
+use super::side::{BENCH_USER, Side};
+use super::workload::{self, Workload};
+use crate::client::Client;
+use crate::clock::Stopwatch;
+
+/// Where the Jobs are that count.
+const NAMESPACE: &str = "bench";
+/// Where a Job is run first, which shows that the controller works.
+const WARM_UP: &str = "warm-up";
+/// How long the warm-up may take: most of it is the start of the controller, on a machine that may be busy.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(60);
+/// How long the controller is let alone before and after: what it does late is part of its cost, such as removing
+/// a finalizer a second time.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Creates of Jobs under way at once, where they are not timed.
+const CREATES_IN_FLIGHT: usize = 8;
+
+/// Runs a workload with one controller.
+pub(crate) fn run(side: Side, workload: &Workload, windlass: &Path, flags: &[String]) -> Result<Sample> {
+    let plane = side.start(windlass, flags)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let sample = runtime.block_on(drive(side, workload, &plane));
+    runtime.shutdown_background();
+    sample.with_context(|| {
+        let log = std::fs::read_to_string(plane.log(side.program())).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n");
+        format!("the controller logged last:\n{tail}")
+    })
+}
+
+async fn drive(side: Side, workload: &Workload, plane: &ControlPlane) -> Result<Sample> {
+    let client = Client::connect(plane.as_user(BENCH_USER)?.kubeconfig()).await?;
+    for name in [WARM_UP, NAMESPACE] {
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        client.create("/api/v1/namespaces", &namespace).await?;
+    }
+    let kubelet = Kubelet::start(client.clone(), workload.run_time());
+    let mut jobs = JobWatch::start(client.clone());
+    client.create(&jobs_of(WARM_UP), &workload::job("warm-up", 1, 1)).await?;
+    within(WARM_UP_LIMIT, "the warm-up", jobs.wait(WARM_UP, 1)).await?;
+    tokio::time::sleep(SETTLE).await;
+
+    let (controller, api_server) = (side.process_id(plane)?, api_server(plane)?);
+    let before = (cpu_seconds(controller)?, cpu_seconds(api_server)?);
+    let watch = Stopwatch::start();
+    let (created, ended) = tokio::join!(
+        create(&client, workload, watch),
+        within(workload.limit(), "the workload", jobs.wait(NAMESPACE, workload.jobs)),
+    );
+    created?;
+    ended?;
+    let wall = watch.elapsed();
+    tokio::time::sleep(SETTLE).await;
+    let after = (cpu_seconds(controller)?, cpu_seconds(api_server)?);
+    let peak_memory_mib = peak_memory_mib(controller)?;
+
+    let audited = audit::read(&plane.audit_log(), NAMESPACE, &kubelet.pods(NAMESPACE)?)?;
+    let pods = workload.pods() as usize;
+    ensure!(
+        audited.end_to_freed.count() >= pods && audited.end_to_counted.count() >= pods,
+        "of {pods} Pods the audit log shows {} freed and {} counted",
+        audited.end_to_freed.count(),
+        audited.end_to_counted.count()
+    );
+    Ok(Sample {
+        wall_seconds: wall.as_secs_f64(),
+        controller_cpu_seconds: after.0 - before.0,
+        api_server_cpu_seconds: after.1 - before.1,
+        peak_memory_mib,
+        audited,
+    })
+}
+
+/// Creates the Jobs of a workload: each at its time, or all as fast as the server takes them.
+async fn create(client: &Client, workload: &Workload, watch: Stopwatch) -> Result<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..workload.jobs {
+        let (client, job) = (client.clone(), workload.job(number));
+        match workload.interval {
+            Some(interval) => {
+                tokio::time::sleep((interval * number).saturating_sub(watch.elapsed())).await;
+            }
+            None if tasks.len() >= CREATES_IN_FLIGHT => {
+                tasks.join_next().await.context("a create is under way")???;
+            }
+            None => {}
+        }
+        tasks.spawn(async move { client.create(&jobs_of(NAMESPACE), &job).await });
+    }
+    while let Some(created) = tasks.join_next().await {
+        created??;
+    }
+    Ok(())
+}
+
+async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let seconds = limit.as_secs();
+    tokio::time::timeout(limit, work).await.with_context(|| format!("{what} did not end in {seconds} s"))?
+}
+
+fn api_server(plane: &ControlPlane) -> Result<u32> {
+    plane.process_ids().get("kube-apiserver").copied().context("no kube-apiserver runs")
+}
+
+fn jobs_of(namespace: &str) -> String {
+    format!("/apis/batch/v1/namespaces/{namespace}/jobs")
+}
