@@ -21,6 +21,7 @@
 extern crate alloc;
 
 pub mod fault;
+mod hash;
 pub mod job;
 pub mod kube;
 pub mod plan;

@@ -127,6 +127,8 @@ fn snapshot(pods: u32, indexed: bool) -> Snapshot {
             flags: pod_flag::TRACKED | pod_flag::OWNED | pod_flag::SELECTED | ready | bound,
             index: if indexed { number } else { NO_INDEX },
             restarts: 0,
+            most_restarts: 0,
+            most_sidecar_restarts: 0,
             index_failures: 0,
             index_ignored_failures: 0,
             created_s: NOW_S - 300,

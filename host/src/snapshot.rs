@@ -41,11 +41,9 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
     let mut pods = PodColumns::with_capacity(children.len());
     for (position, child) in children.iter().enumerate() {
         pods.push(child.row);
-        if job.spec.pod_failure_policy.is_some()
-            && (child.pod.is_terminal() || child.pod.metadata.is_terminating())
-        {
-            pods.failed_details.push(failed_pod(&child.pod, to_u32(position)));
-        }
+        let policy = job.spec.pod_failure_policy.as_ref();
+        pods.failed_details
+            .extend(policy.and_then(|policy| failed_pod(&child.pod, to_u32(position), policy)));
     }
     let snapshot = JobSnapshot {
         now_ms: now.unix_ms,

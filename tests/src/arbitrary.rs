@@ -36,7 +36,7 @@ pub fn job_snapshot() -> impl Strategy<Value = JobSnapshot> {
     let whole = (
         (now_ms(), flags(), job_view(), vec(pod_row(), 0..MOST_PODS)),
         (uncounted(), uncounted(), option::weighted(0.3, live_owner()), memo(), vec(failed_pod(), 0..3)),
-        option::weighted(0.1, (0..10_usize, any::<bool>())),
+        option::weighted(0.1, (0..12_usize, any::<bool>())),
     );
     whole.prop_map(|((now_ms, flags, job, rows), (succeeded, failed, live_owner, memo, details), damage)| {
         let mut pods = PodColumns::with_capacity(rows.len());
@@ -219,11 +219,13 @@ fn damage_column(pods: &mut PodColumns, column: usize, shorter: bool) {
         1 => damage(&mut pods.flags, shorter),
         2 => damage(&mut pods.index, shorter),
         3 => damage(&mut pods.restarts, shorter),
-        4 => damage(&mut pods.index_failures, shorter),
-        5 => damage(&mut pods.index_ignored_failures, shorter),
-        6 => damage(&mut pods.created_s, shorter),
-        7 => damage(&mut pods.ready_changed_s, shorter),
-        8 => damage(&mut pods.finished_s, shorter),
+        4 => damage(&mut pods.most_restarts, shorter),
+        5 => damage(&mut pods.most_sidecar_restarts, shorter),
+        6 => damage(&mut pods.index_failures, shorter),
+        7 => damage(&mut pods.index_ignored_failures, shorter),
+        8 => damage(&mut pods.created_s, shorter),
+        9 => damage(&mut pods.ready_changed_s, shorter),
+        10 => damage(&mut pods.finished_s, shorter),
         _ => damage(&mut pods.exit_code, shorter),
     }
 }
@@ -452,6 +454,8 @@ fn pod_row() -> impl Strategy<Value = PodRow> {
             flags,
             index,
             restarts: numbers.0,
+            most_restarts: numbers.0 / 2,
+            most_sidecar_restarts: numbers.0 % 3,
             index_failures: numbers.1,
             index_ignored_failures: numbers.2,
             created_s: times.0,

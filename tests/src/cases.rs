@@ -11,21 +11,14 @@ mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use windlass_core::plan::Plan;
-use windlass_core::policy::Policy;
-use windlass_core::view::JobSnapshot;
-use windlass_host::engine::EngineFault;
+use windlass_host::engine::Engine;
 
 use world::World;
 
 /// Environment variable that has the expected plans written anew.
 pub const UPDATE_VARIABLE: &str = "UPDATE_CASES";
-
-/// What gives the plan: an engine, or the core itself.
-pub type Reconcile = dyn Fn(&JobSnapshot, Arc<dyn Policy + Send + Sync>) -> Result<Plan, EngineFault>;
 
 /// One case, as its file says.
 struct Case<'text> {
@@ -41,11 +34,11 @@ struct Scene<'text> {
     expected: Vec<&'text str>,
 }
 
-/// Runs every case in `folder` with `reconcile`, and returns how many there were.
+/// Runs every case in `folder` with `engine`, and returns how many there were.
 ///
 /// # Errors
 /// Every case whose plan is not the expected one, with both, or a file that is no case.
-pub fn run_all(folder: &Path, reconcile: &Reconcile) -> Result<usize> {
+pub fn run_all(folder: &Path, engine: &dyn Engine) -> Result<usize> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("reading {}", folder.display()))?
         .map(|entry| Ok(entry?.path()))
@@ -54,7 +47,7 @@ pub fn run_all(folder: &Path, reconcile: &Reconcile) -> Result<usize> {
     files.sort();
     let mut failures = Vec::new();
     for file in &files {
-        if let Err(failure) = run_file(file, reconcile) {
+        if let Err(failure) = run_file(file, engine) {
             failures.push(format!("{}: {failure:#}", file.display()));
         }
     }
@@ -68,10 +61,10 @@ pub fn run_all(folder: &Path, reconcile: &Reconcile) -> Result<usize> {
     Ok(files.len())
 }
 
-fn run_file(file: &Path, reconcile: &Reconcile) -> Result<()> {
+fn run_file(file: &Path, engine: &dyn Engine) -> Result<()> {
     let text = fs::read_to_string(file)?;
     let case = Case::parse(&text)?;
-    let actual = case.play(reconcile)?;
+    let actual = case.play(engine)?;
     if actual == text {
         return Ok(());
     }
@@ -105,8 +98,8 @@ impl<'text> Case<'text> {
         Ok(case)
     }
 
-    /// The text of the case with the plans that `reconcile` gives.
-    fn play(&self, reconcile: &Reconcile) -> Result<String> {
+    /// The text of the case with the plans that `engine` gives.
+    fn play(&self, engine: &dyn Engine) -> Result<String> {
         let mut text = self.head.join("\n") + "\n\n";
         let mut world = World::default();
         for scene in &self.scenes {
@@ -118,7 +111,7 @@ impl<'text> Case<'text> {
                 text += &format!("{line}\n");
             }
             text += "=>\n";
-            text += &world.reconcile(reconcile)?;
+            text += &world.reconcile(engine)?;
         }
         Ok(text)
     }

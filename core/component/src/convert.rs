@@ -191,6 +191,8 @@ fn columns(pods: wit_job::PodColumns) -> PodColumns {
         flags: pods.flags,
         index: pods.index,
         restarts: pods.restarts,
+        most_restarts: pods.most_restarts,
+        most_sidecar_restarts: pods.most_sidecar_restarts,
         index_failures: pods.index_failures,
         index_ignored_failures: pods.index_ignored_failures,
         created_s: pods.created_s,

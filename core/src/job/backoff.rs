@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::hash::Fnv;
 use crate::policy::backoff::{Answer, Question, exponential};
 use crate::policy::{BuiltIn, Policy};
 use crate::view::NO_EXIT_CODE;
@@ -119,11 +120,10 @@ fn question(facts: &Facts<'_>, index: Option<u32>, failures: Failures) -> Questi
 
 /// The same for the same question: FNV-1a of the Job's uid, the index and the number of failures, folded.
 fn seed(uid: &str, index: Option<u32>, failures: u32) -> u32 {
-    let index = index.map_or([0xff; 4], u32::to_le_bytes);
-    let bytes = uid.bytes().chain(index).chain(failures.to_le_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let [a, b, c, d, e, f, g, h] = hash.to_le_bytes();
+    let mut hash = Fnv::default();
+    hash.write(uid.as_bytes());
+    hash.write(&index.map_or([0xff; 4], u32::to_le_bytes));
+    hash.write(&failures.to_le_bytes());
+    let [a, b, c, d, e, f, g, h] = hash.finish().to_le_bytes();
     u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h])
 }

@@ -196,8 +196,8 @@ fn removable(
     by_index.into_iter().filter_map(|key| u32::try_from(key & u64::from(u32::MAX)).ok()).collect()
 }
 
-/// Pods without an index come first, as upstream's -1 does.
-fn order(index: u32) -> u32 {
+/// Where an index comes in an order: Pods without one come first, as upstream's -1 does.
+pub(super) fn order(index: u32) -> u32 {
     if index == NO_INDEX { 0 } else { index.saturating_add(1) }
 }
 

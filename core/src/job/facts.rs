@@ -48,7 +48,7 @@ impl<'snapshot> Facts<'snapshot> {
             },
             pods,
             matches,
-            memo: Memo::decode(&snapshot.memo),
+            memo: Memo::decode(&snapshot.memo, &job.uid),
         })
     }
 

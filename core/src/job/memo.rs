@@ -1,13 +1,16 @@
 //! Bytes from one reconcile to the next: the run of failures, and when the status was written.
 //!
-//! Integers of fixed size, little-endian, after a version byte; what is malformed is as good as lost.
+//! Integers of fixed size, little-endian, after a version byte; what is malformed, or was left by another Job
+//! of the same name, is as good as lost.
 
 use alloc::vec::Vec;
+
+use crate::hash::Fnv;
 
 use crate::view::NO_EXIT_CODE;
 
 /// Version of the layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What one reconcile tells the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +40,12 @@ impl Failures {
 }
 
 impl Memo {
-    /// The memo in `bytes`; `None` if they are empty, or not of this layout.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// The memo in `bytes` that a reconcile of the Job with `uid` left; `None` if they are empty, not of this
+    /// layout, or another Job's.
+    pub(super) fn decode(bytes: &[u8], uid: &str) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
-        if *version != VERSION {
+        let (owner, rest) = rest.split_first_chunk()?;
+        if *version != VERSION || u64::from_le_bytes(*owner) != owner_mark(uid) {
             return None;
         }
         let (count, rest) = rest.split_first_chunk()?;
@@ -59,10 +64,11 @@ impl Memo {
         })
     }
 
-    /// The bytes from which [`Memo::decode`] makes the same memo.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(33);
+    /// The bytes from which [`Memo::decode`] makes the same memo for the Job with `uid`.
+    pub(super) fn encode(&self, uid: &str) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(41);
         bytes.push(VERSION);
+        bytes.extend(owner_mark(uid).to_le_bytes());
         bytes.extend(self.failures.count.to_le_bytes());
         bytes.extend(self.failures.last_ms.to_le_bytes());
         bytes.extend(self.failures.last_exit_code.to_le_bytes());
@@ -70,6 +76,13 @@ impl Memo {
         bytes.extend(self.readiness_since_ms.to_le_bytes());
         bytes
     }
+}
+
+/// Tells a Job from another that takes its name, be its deletion seen or not.
+fn owner_mark(uid: &str) -> u64 {
+    let mut hash = Fnv::default();
+    hash.write(uid.as_bytes());
+    hash.finish()
 }
 
 #[cfg(test)]
@@ -83,15 +96,16 @@ mod tests {
             last_write_ms: 1_700_000_000_123,
             readiness_since_ms: 7,
         };
-        let bytes = memo.encode();
-        assert_eq!(Memo::decode(&bytes), Some(memo));
-        assert_eq!(Memo::decode(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(Memo::decode(&[]), None);
+        let bytes = memo.encode("uid");
+        assert_eq!(Memo::decode(&bytes, "uid"), Some(memo));
+        assert_eq!(Memo::decode(&bytes, "another"), None);
+        assert_eq!(Memo::decode(&bytes[..bytes.len() - 1], "uid"), None);
+        assert_eq!(Memo::decode(&[], "uid"), None);
         let mut other = bytes.clone();
         other[0] = 9;
-        assert_eq!(Memo::decode(&other), None);
+        assert_eq!(Memo::decode(&other, "uid"), None);
         let mut longer = bytes;
         longer.push(0);
-        assert_eq!(Memo::decode(&longer), None);
+        assert_eq!(Memo::decode(&longer, "uid"), None);
     }
 }

@@ -5,6 +5,7 @@
 
 use alloc::string::String;
 
+use crate::hash::Fnv;
 use crate::kube::{PreparedTemplate, Str};
 use crate::plan::PodSlot;
 
@@ -56,7 +57,7 @@ pub fn suffix(owner_uid: &str, slot: PodSlot, attempt: u32) -> String {
     hash.write(&[0xff, u8::from(slot.index.is_some())]);
     hash.write(&slot.index.unwrap_or(0).to_le_bytes());
     hash.write(&attempt.to_le_bytes());
-    let mut rest = hash.0;
+    let mut rest = hash.finish();
     let mut letters = String::with_capacity(SUFFIX_LENGTH);
     for _ in 0..SUFFIX_LENGTH {
         let base = ALPHABET.len() as u64;
@@ -65,23 +66,6 @@ pub fn suffix(owner_uid: &str, slot: PodSlot, attempt: u32) -> String {
         rest /= base;
     }
     letters
-}
-
-/// FNV-1a of 64 bits (draft-eastlake-fnv): small, and the same on every platform.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl Decisions<'_, '_> {
             None => self.branch(&mut plan, &success, &[]),
         };
         plan.requeue_after_ms = self.requeue_after_ms(written);
-        plan.memo = self.memo(written).encode();
+        plan.memo = self.memo(written).encode(&self.facts.job.uid);
         plan
     }
 

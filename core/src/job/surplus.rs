@@ -1,10 +1,12 @@
 //! Which active Pods go when there are too many: those that have got least far.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::kube::PodPhase;
 use crate::view::pod_flag;
 
+use super::counting;
 use super::facts::Facts;
 use super::pods::Pod;
 
@@ -26,7 +28,7 @@ pub(super) fn choose(facts: &Facts<'_>, least: u32) -> Vec<u32> {
 fn split_duplicates(facts: &Facts<'_>) -> (Vec<u32>, Vec<u32>) {
     let mut by_index: Vec<(u32, u32)> =
         facts.pods.active().map(|pod| (pod.row.index, pod.position)).collect();
-    by_index.sort_unstable();
+    by_index.sort_unstable_by_key(|(index, position)| (counting::order(*index), *position));
     let (mut removed, mut left) = (Vec::new(), Vec::with_capacity(by_index.len()));
     for same in by_index.chunk_by(|(one, _), (two, _)| one == two) {
         match same {
@@ -62,8 +64,9 @@ fn rank_all(facts: &Facts<'_>, positions: impl Iterator<Item = u32>) -> Vec<(Ran
 }
 
 /// What goes first, by upstream's order (controller.ActivePods): not bound to a node; Pending, then Unknown,
-/// then Running; not ready; ready for a shorter time; more restarts; younger. Equals go by position.
-type Rank = (bool, u8, bool, i64, u32, i64);
+/// then Running; not ready; ready for a shorter time; more restarts of one container, then of one sidecar;
+/// younger. Equals go by position.
+type Rank = (bool, u8, bool, i64, Reverse<u32>, Reverse<u32>, i64);
 
 fn rank(pod: Pod<'_>) -> Rank {
     let phase = match pod.row.phase {
@@ -78,7 +81,8 @@ fn rank(pod: Pod<'_>) -> Rank {
         phase,
         is_ready,
         if is_ready { latest_first(pod.row.ready_changed_s) } else { 0 },
-        u32::MAX.saturating_sub(pod.row.restarts),
+        Reverse(pod.row.most_restarts),
+        Reverse(pod.row.most_sidecar_restarts),
         latest_first(pod.row.created_s),
     )
 }

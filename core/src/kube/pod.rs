@@ -33,6 +33,12 @@ impl Pod {
         self.metadata.has_finalizer(JOB_TRACKING_FINALIZER)
     }
 
+    /// Statuses of the init containers that run along with the containers.
+    pub fn sidecar_statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        let statuses = self.status.init_container_statuses.iter();
+        statuses.filter(|status| self.spec.sidecars.contains(&status.name))
+    }
+
     /// The Ready condition, if it is reported.
     #[must_use]
     pub fn ready_condition(&self) -> Option<&PodCondition> {
@@ -53,6 +59,9 @@ pub struct PodSpec {
     /// Always, OnFailure or Never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<Str>,
+    /// Names of the init containers that run along with the containers; the others are not kept.
+    #[serde(rename = "initContainers", skip_serializing_if = "Vec::is_empty", with = "sidecars")]
+    pub sidecars: Vec<Str>,
 }
 
 /// The slim part of a Pod's status.
@@ -150,4 +159,38 @@ pub struct ContainerStateTerminated {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+}
+
+/// Sidecars as the API writes them: init containers whose restartPolicy is Always.
+mod sidecars {
+    use alloc::vec::Vec;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Str;
+
+    const ALWAYS: &str = "Always";
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct InitContainer {
+        #[serde(default)]
+        name: Str,
+        #[serde(default)]
+        restart_policy: Option<Str>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(names: &[Str], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(
+            names
+                .iter()
+                .map(|name| InitContainer { name: name.clone(), restart_policy: Some(ALWAYS.into()) }),
+        )
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str>, D::Error> {
+        let all = Option::<Vec<InitContainer>>::deserialize(deserializer)?.unwrap_or_default();
+        let sidecars = all.into_iter().filter(|one| one.restart_policy.as_deref() == Some(ALWAYS));
+        Ok(sidecars.map(|one| one.name).collect())
+    }
 }

@@ -3,14 +3,15 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::Deserialize;
 
 use super::job::ConditionStatus;
 use super::{
-    COMPLETION_INDEX_ANNOTATION, CompletionMode, INDEX_FAILURE_COUNT_ANNOTATION,
-    INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, JobStatus, Pod, PodReplacementPolicy, Str, Uid,
-    UncountedTerminatedPods,
+    COMPLETION_INDEX_ANNOTATION, CompletionMode, ContainerStatus, INDEX_FAILURE_COUNT_ANNOTATION,
+    INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, JobStatus, Pod, PodFailurePolicy, PodPhase,
+    PodReplacementPolicy, Str, Time, Uid, UncountedTerminatedPods,
 };
 use crate::plan::JobStatusWrite;
 use crate::view::{
@@ -79,10 +80,12 @@ pub fn pod_row(pod: &Pod, job: &Job) -> PodRow {
     PodRow {
         phase: pod.status.phase,
         flags,
-        index: annotation_number(pod, COMPLETION_INDEX_ANNOTATION).unwrap_or(NO_INDEX),
+        index: completion_index(pod),
         restarts: all_statuses(pod).fold(0, |sum, status| sum.saturating_add(status.restart_count)),
-        index_failures: annotation_number(pod, INDEX_FAILURE_COUNT_ANNOTATION).unwrap_or(0),
-        index_ignored_failures: annotation_number(pod, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION).unwrap_or(0),
+        most_restarts: most_restarts(pod.status.container_statuses.iter()),
+        most_sidecar_restarts: most_restarts(pod.sidecar_statuses()),
+        index_failures: failure_count(pod, INDEX_FAILURE_COUNT_ANNOTATION),
+        index_ignored_failures: failure_count(pod, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION),
         created_s: pod.metadata.creation_timestamp.map_or(0, |time| time.unix_seconds),
         ready_changed_s: ready.and_then(|c| c.last_transition_time).map_or(0, |time| time.unix_seconds),
         finished_s: finished_s(pod),
@@ -90,19 +93,29 @@ pub fn pod_row(pod: &Pod, job: &Job) -> PodRow {
     }
 }
 
-/// What a Pod failure policy may ask about the Pod at `position`.
+/// What `policy` asks about the Pod at `position`; `None` if no rule can match it.
 #[must_use]
-pub fn failed_pod(pod: &Pod, position: u32) -> FailedPod {
-    let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
-    let exit = |status: &super::ContainerStatus| -> Option<(Str, i32)> {
-        Some((status.name.clone(), status.state.terminated.as_ref()?.exit_code))
+pub fn failed_pod(pod: &Pod, position: u32, policy: &PodFailurePolicy) -> Option<FailedPod> {
+    if pod.status.phase == PodPhase::Succeeded {
+        return None;
+    }
+    let asks_for_exits = policy.rules.iter().any(|rule| rule.on_exit_codes.is_some());
+    let exit = |status: &ContainerStatus| -> Option<(Str, i32)> {
+        let exit_code = status.state.terminated.as_ref()?.exit_code;
+        (exit_code != 0).then(|| (status.name.clone(), exit_code))
     };
-    FailedPod {
+    let exits = all_statuses(pod).filter(|_| asks_for_exits).filter_map(exit).collect::<Vec<_>>();
+    let is_named = |kind: &Str| {
+        policy.rules.iter().flat_map(|rule| &rule.on_pod_conditions).any(|pattern| pattern.kind == *kind)
+    };
+    let conditions = pod.status.conditions.iter().filter(|condition| is_named(&condition.kind));
+    let conditions = conditions.map(|c| (c.kind.clone(), c.status)).collect::<Vec<_>>();
+    (!exits.is_empty() || !conditions.is_empty()).then(|| FailedPod {
         pod: position,
         name: format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
-        exits: statuses.filter_map(exit).collect(),
-        conditions: pod.status.conditions.iter().map(|c| (c.kind.clone(), c.status)).collect(),
-    }
+        exits,
+        conditions,
+    })
 }
 
 /// The Job's uncounted Pods by their position in `pods`, where they still have the tracking finalizer.
@@ -153,27 +166,42 @@ fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
-fn annotation_number(pod: &Pod, name: &str) -> Option<u32> {
-    let number: u32 = pod.metadata.annotations.get(name)?.parse().ok()?;
-    // The API's integers are 32 bits with a sign; larger ones are as invalid as letters.
-    (i32::try_from(number).is_ok()).then_some(number)
+/// The Pod's completion index (upstream: getCompletionIndex); one too large for any Job is out of range, not unknown.
+fn completion_index(pod: &Pod) -> u32 {
+    match annotation_number(pod, COMPLETION_INDEX_ANNOTATION) {
+        Some(number) if number >= 0 => u32::try_from(number.min(i64::from(i32::MAX))).unwrap_or(NO_INDEX),
+        Some(_) | None => NO_INDEX,
+    }
 }
 
-fn all_statuses(pod: &Pod) -> impl Iterator<Item = &super::ContainerStatus> {
-    pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses)
+/// A count of failures; 0 if it is missing or no 32-bit integer of the API (upstream: parseInt32).
+fn failure_count(pod: &Pod, name: &str) -> u32 {
+    annotation_number(pod, name).and_then(|number| i32::try_from(number).ok()).map_or(0, count)
 }
 
-/// When the Pod ended, as upstream finds it (backoff_utils.go, getFinishedTime): the latest end of a
-/// container, else the change of Ready to False, else the deletion less its grace, else the creation.
+/// An integer as Go's Atoi reads it: a sign and zeros in front do not matter.
+fn annotation_number(pod: &Pod, name: &str) -> Option<i64> {
+    pod.metadata.annotations.get(name)?.parse().ok()
+}
+
+/// Statuses in the order in which upstream looks at them: containers before init containers.
+fn all_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses)
+}
+
+fn most_restarts<'pod>(statuses: impl Iterator<Item = &'pod ContainerStatus>) -> u32 {
+    statuses.map(|status| status.restart_count).max().unwrap_or(0)
+}
+
+/// When the Pod ended, as upstream finds it (backoff_utils.go, getFinishedTime): the latest end of a container
+/// or sidecar, else the change of Ready to False, else the deletion less its grace, else the creation.
 fn finished_s(pod: &Pod) -> i64 {
     let failing = pod.metadata.is_terminating();
     if !pod.is_terminal() && !failing {
         return 0;
     }
-    let ends =
-        pod.status.container_statuses.iter().map(|status| status.state.terminated.as_ref()?.finished_at);
-    let all: Option<alloc::vec::Vec<_>> = ends.collect();
-    if let Some(latest) = all.and_then(|ends| ends.into_iter().max()) {
+    let of_containers = latest_end(None, pod.status.container_statuses.iter());
+    if let Some(latest) = latest_end(of_containers, pod.sidecar_statuses()) {
         return latest.unix_seconds;
     }
     let unready = pod.ready_condition().filter(|condition| condition.status == ConditionStatus::False);
@@ -184,6 +212,18 @@ fn finished_s(pod: &Pod) -> i64 {
         return deleted.unix_seconds.saturating_sub(pod.metadata.deletion_grace_period_seconds.unwrap_or(0));
     }
     pod.metadata.creation_timestamp.map_or(0, |time| time.unix_seconds)
+}
+
+/// The latest of `before` and the ends of containers; `None` if one of them has not ended (upstream: latestFinishTime).
+fn latest_end<'pod>(
+    before: Option<Time>,
+    statuses: impl Iterator<Item = &'pod ContainerStatus>,
+) -> Option<Time> {
+    let mut latest = before;
+    for status in statuses {
+        latest = latest.max(Some(status.state.terminated.as_ref()?.finished_at?));
+    }
+    latest
 }
 
 fn exit_code(pod: &Pod) -> i32 {

@@ -19,9 +19,8 @@ impl<'request> Gathered<'request> {
         let mut pods = PodColumns::with_capacity(children.len());
         for (position, pod) in (0..).zip(&children) {
             pods.push(pod_row(pod, job));
-            if job.spec.pod_failure_policy.is_some() && (pod.is_terminal() || pod.metadata.is_terminating()) {
-                pods.failed_details.push(failed_pod(pod, position));
-            }
+            let policy = job.spec.pod_failure_policy.as_ref();
+            pods.failed_details.extend(policy.and_then(|policy| failed_pod(pod, position, policy)));
         }
         let snapshot = JobSnapshot {
             now_ms: request.now_ms,

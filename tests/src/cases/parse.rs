@@ -1,19 +1,20 @@
 //! The lines of a case's setting.
 
+mod pods;
+
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::value::RawValue;
 use windlass_core::kube::{
-    COMPLETION_INDEX_ANNOTATION, CompletionMode, ConditionStatus, ContainerState, ContainerStateTerminated,
-    ContainerStatus, INDEX_FAILURE_COUNT_ANNOTATION, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, JobCondition,
-    Labels, OnExitCodes, OnExitCodesOperator, OnPodCondition, Pod, PodCondition, PodFailurePolicyAction,
-    PodFailurePolicyRule, PodPhase, PodReplacementPolicy, Str, SuccessPolicyRule, Time, Uid,
+    CompletionMode, ConditionStatus, JobCondition, LabelSelector, Labels, OnExitCodes, OnExitCodesOperator,
+    OnPodCondition, PodFailurePolicyAction, PodFailurePolicyRule, PodReplacementPolicy, SuccessPolicyRule,
+    Time, Uid,
 };
 use windlass_core::policy::backoff::{Answer, Hold};
 use windlass_core::view::LiveOwner;
 
-use super::world::{EPOCH_S, World, pod, uid};
+use super::world::{EPOCH_S, World, uid};
 
 /// Changes `world` as `line` says.
 pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
@@ -24,6 +25,7 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
         "now" => world.now_ms = instant_ms(rest)?,
+        "job" if rest == "absent" => world.is_job_absent = true,
         "job" => pairs(rest).try_for_each(|(key, value)| job(world, key, value))?,
         "failure-policy" => failure_policy(world, rest)?,
         "success-policy" => success_policy(world, rest)?,
@@ -45,12 +47,21 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
             world.carried.memo = rest.split(' ').map(|byte| Ok(byte.parse()?)).collect::<Result<_>>()?;
         }
         "plan" if rest == "done" => world.do_last_plan()?,
-        "pod" => pods(world, rest)?,
+        "pod" => pods::apply(world, rest)?,
+        "key" => {
+            world.orphan = match rest.split_once(' ') {
+                Some(("pod", name)) => Some(name.into()),
+                _ if rest == "job" => None,
+                _ => bail!("a key is job, or pod NAME"),
+            };
+        }
+        "template" => template(world, rest)?,
+        "show" if rest == "pods" => world.shows_pods = true,
         "gone" => rest.split(',').for_each(|name| {
             world.pods.remove(name);
         }),
         _ => bail!(
-            "a line begins with one of now, job, failure-policy, success-policy, flags, status, condition, uncounted, policy, live, memo, plan, pod, gone"
+            "a line begins with one of now, job, template, failure-policy, success-policy, flags, status, condition, uncounted, policy, live, memo, plan, pod, gone, key, show"
         ),
     }
     Ok(())
@@ -90,6 +101,11 @@ fn job(world: &mut World, key: &str, value: &str) -> Result<()> {
             });
         }
         "managedBy" => spec.managed_by = Some(value.into()),
+        "name" => world.job.metadata.name = value.into(),
+        "uid" => world.job.metadata.uid = value.into(),
+        "selector" => {
+            spec.selector = Some(LabelSelector { match_labels: labels(value), ..LabelSelector::default() });
+        }
         "restartPolicy" => {
             let text = format!("{{\"restartPolicy\":{value:?}}}");
             spec.template.spec = Some(RawValue::from_string(text)?.into());
@@ -99,7 +115,30 @@ fn job(world: &mut World, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// `FailJob exit [CONTAINER] In 1,2` or `Ignore condition DisruptionTarget [False]`.
+/// `labels a=b c=d`, `annotations a=b`, `finalizers a b`, or `spec JSON`.
+fn template(world: &mut World, text: &str) -> Result<()> {
+    let (part, rest) = text.split_once(' ').context("a template has a part and what is in it")?;
+    let template = &mut Arc::make_mut(&mut world.job.spec).template;
+    let map = || pairs(rest).map(|(key, value)| (key.into(), value.into())).collect();
+    match part {
+        "labels" => template.metadata.labels = Arc::new(map()),
+        "annotations" => template.metadata.annotations = Arc::new(map()),
+        "finalizers" => {
+            template.metadata.finalizers = Arc::new(rest.split_whitespace().map(Into::into).collect());
+        }
+        "spec" => template.spec = Some(RawValue::from_string(rest.to_owned())?.into()),
+        _ => bail!("a template has labels, annotations, finalizers, spec"),
+    }
+    Ok(())
+}
+
+/// `a=b,c=d`.
+fn labels(text: &str) -> Labels {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// `FailJob exit [CONTAINER] In 1,2` or `Ignore condition DisruptionTarget,Other [False]`.
 fn failure_policy(world: &mut World, text: &str) -> Result<()> {
     let words: Vec<&str> = text.split(' ').collect();
     let mut rule = PodFailurePolicyRule {
@@ -120,9 +159,10 @@ fn failure_policy(world: &mut World, text: &str) -> Result<()> {
         }
         [_, "condition", kind, status @ ..] => {
             let status = condition_status(status.first().unwrap_or(&"True"));
-            rule.on_pod_conditions = vec![OnPodCondition { kind: (*kind).into(), status }];
+            let pattern = |kind: &str| OnPodCondition { kind: kind.into(), status };
+            rule.on_pod_conditions = kind.split(',').map(pattern).collect();
         }
-        _ => bail!("a rule is ACTION exit [CONTAINER] In|NotIn CODES, or ACTION condition TYPE [STATUS]"),
+        _ => bail!("a rule is ACTION exit [CONTAINER] In|NotIn CODES, or ACTION condition TYPES [STATUS]"),
     }
     ensure!(
         !matches!(rule.action, PodFailurePolicyAction::Other(_)) || text.starts_with('X'),
@@ -185,14 +225,19 @@ fn condition(world: &mut World, text: &str) -> Result<()> {
     let (kind, status, reason, time) = (next()?, next()?, next()?, next()?);
     let message = next()?;
     let time = Some(instant(time)?);
-    world.job.status.conditions.push(JobCondition {
+    let conditions = &mut world.job.status.conditions;
+    let new = JobCondition {
         kind: kind.into(),
         status: condition_status(status),
         last_probe_time: time,
         last_transition_time: time,
         reason: reason.into(),
         message: message.into(),
-    });
+    };
+    match conditions.iter_mut().find(|old| old.kind == new.kind) {
+        Some(old) => *old = new,
+        None => conditions.push(new),
+    }
     Ok(())
 }
 
@@ -219,107 +264,6 @@ fn answer(text: &str) -> Result<Answer> {
         "not-counted" => Answer::NotCounted,
         "other" => Answer::Other(rest.to_owned()),
         _ => bail!("an answer is one of retry, hold, stop, not-counted, other"),
-    })
-}
-
-/// `NAMES PHASE FACTS`: new Pods, or changes of ones that are there.
-fn pods(world: &mut World, text: &str) -> Result<()> {
-    let (names, rest) = text.split_once(' ').context("a Pod has a name and a phase")?;
-    for name in names.split(',') {
-        let key: Str = name.into();
-        let mut words = rest.split_whitespace();
-        let phase = phase(words.next().context("a Pod has a phase")?)?;
-        let pod = world.pods.entry(key).or_insert_with(|| {
-            let mut pod = pod(name);
-            pod.metadata.creation_timestamp = Some(Time::from_unix_seconds(EPOCH_S));
-            Arc::make_mut(&mut pod.spec).node_name = Some("node".into());
-            pod
-        });
-        let status = Arc::make_mut(&mut pod.status);
-        status.phase = phase;
-        if matches!(phase, PodPhase::Succeeded | PodPhase::Failed) {
-            status.conditions.retain(|condition| &*condition.kind != "Ready");
-        }
-        for word in words {
-            let (key, value) = word.split_once('=').unwrap_or((word, ""));
-            fact(pod, key, value).with_context(|| format!("in `{word}`"))?;
-        }
-    }
-    Ok(())
-}
-
-fn fact(pod: &mut Pod, key: &str, value: &str) -> Result<()> {
-    let annotate = |pod: &mut Pod, note: &str| {
-        Arc::make_mut(&mut pod.metadata.annotations).insert(note.into(), value.into());
-    };
-    match key {
-        "ready" | "unready" => {
-            let status = if key == "ready" { ConditionStatus::True } else { ConditionStatus::False };
-            let since = if value.is_empty() { Time::from_unix_seconds(EPOCH_S) } else { instant(value)? };
-            let conditions = &mut Arc::make_mut(&mut pod.status).conditions;
-            conditions.retain(|condition| &*condition.kind != "Ready");
-            conditions.push(pod_condition("Ready", status, since));
-        }
-        "condition" => {
-            let since = Time::from_unix_seconds(EPOCH_S);
-            Arc::make_mut(&mut pod.status).conditions.push(pod_condition(
-                value,
-                ConditionStatus::True,
-                since,
-            ));
-        }
-        "terminating" => pod.metadata.deletion_timestamp = Some(instant(value)?),
-        "untracked" => pod.metadata.finalizers = Arc::default(),
-        "orphan" => {
-            pod.metadata.owner_references = Arc::default();
-            pod.metadata.finalizers = Arc::default();
-        }
-        "unselected" => pod.metadata.labels = Arc::new(Labels::default()),
-        "unbound" => Arc::make_mut(&mut pod.spec).node_name = None,
-        "index" => annotate(pod, COMPLETION_INDEX_ANNOTATION),
-        "failures" => annotate(pod, INDEX_FAILURE_COUNT_ANNOTATION),
-        "ignored" => annotate(pod, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION),
-        "created" => pod.metadata.creation_timestamp = Some(instant(value)?),
-        "restarts" => container(pod, "main").restart_count = value.parse()?,
-        "finished" => end(pod).finished_at = Some(instant(value)?),
-        "exit" => match value.split_once(':') {
-            Some((name, code)) => {
-                let terminated = container(pod, name).state.terminated.get_or_insert_default();
-                terminated.exit_code = code.parse()?;
-            }
-            None => end(pod).exit_code = value.parse()?,
-        },
-        _ => bail!("a Pod has no fact {key}"),
-    }
-    Ok(())
-}
-
-fn end(pod: &mut Pod) -> &mut ContainerStateTerminated {
-    container(pod, "main").state.terminated.get_or_insert_default()
-}
-
-fn container<'pod>(pod: &'pod mut Pod, name: &str) -> &'pod mut ContainerStatus {
-    let statuses = &mut Arc::make_mut(&mut pod.status).container_statuses;
-    let found = statuses.iter().position(|status| &*status.name == name).unwrap_or_else(|| {
-        let state = ContainerState::default();
-        statuses.push(ContainerStatus { name: name.into(), state, ..ContainerStatus::default() });
-        statuses.len() - 1
-    });
-    &mut statuses[found]
-}
-
-fn pod_condition(kind: &str, status: ConditionStatus, since: Time) -> PodCondition {
-    PodCondition { kind: kind.into(), status, last_transition_time: Some(since), reason: None }
-}
-
-fn phase(text: &str) -> Result<PodPhase> {
-    Ok(match text {
-        "Pending" => PodPhase::Pending,
-        "Running" => PodPhase::Running,
-        "Succeeded" => PodPhase::Succeeded,
-        "Failed" => PodPhase::Failed,
-        "Unknown" => PodPhase::Unknown,
-        _ => bail!("{text} is no phase"),
     })
 }
 

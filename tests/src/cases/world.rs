@@ -4,25 +4,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use windlass_core::job::naming;
 use windlass_core::kube::{
     COMPLETION_INDEX_ANNOTATION, INDEX_FAILURE_COUNT_ANNOTATION, INDEX_IGNORED_FAILURE_COUNT_ANNOTATION,
     JOB_NAME_LABEL, JOB_TRACKING_FINALIZER, Job, LabelSelector, Labels, Object, OwnerReference, Pod,
-    ResourceVersion, Str, Time, Uid, UncountedTerminatedPods,
+    PreparedTemplate, ResourceVersion, Str, Time, Uid, UncountedTerminatedPods,
 };
 use windlass_core::plan::{Action, JobStatusWrite, Plan, PodSlot};
 use windlass_core::policy::backoff::{Answer, Question};
 use windlass_core::policy::{BuiltIn, Policy};
-use windlass_core::view::{JobFlags, JobSnapshot};
+use windlass_core::view::JobFlags;
 use windlass_host::Now;
 use windlass_host::cache::Cache;
-use windlass_host::engine::Snapshot;
+use windlass_host::engine::{Engine, SharedPolicy, Snapshot};
 use windlass_host::key::Name;
 use windlass_host::snapshot::{self, Carried};
 
-use super::{Reconcile, print};
+use super::print;
 
 /// The instant that cases call 0 s: 2026-01-01T00:00:00Z.
 pub(super) const EPOCH_S: i64 = 1_767_225_600;
+/// Most created Pods that are shown whole.
+const MAX_SHOWN_PODS: usize = 2;
 /// Namespace of everything in a case.
 pub(super) const NAMESPACE: &str = "default";
 
@@ -34,6 +37,12 @@ pub(super) struct World {
     pub(super) flags: JobFlags,
     pub(super) carried: Carried,
     pub(super) answer: Option<Answer>,
+    /// The Pod whose key is reconciled; absent: the Job's key is.
+    pub(super) orphan: Option<Str>,
+    /// Whether the API server has no such Job.
+    pub(super) is_job_absent: bool,
+    /// Whether the Pods that the next plan creates are to be shown whole.
+    pub(super) shows_pods: bool,
     created: u32,
     last: Option<(Plan, Vec<Str>)>,
 }
@@ -69,6 +78,9 @@ impl Default for World {
             flags: JobFlags::default(),
             carried: Carried::default(),
             answer: None,
+            orphan: None,
+            is_job_absent: false,
+            shows_pods: false,
             created: 0,
             last: None,
         }
@@ -76,8 +88,29 @@ impl Default for World {
 }
 
 impl World {
-    /// What the case's snapshot is now, and the names of the Pods at its positions.
-    pub(super) fn snapshot(&self) -> Result<(JobSnapshot, Vec<Str>)> {
+    /// What the case's snapshot is now, the names of the Pods at its positions, and whether the host reads the
+    /// Job live before it reconciles at all.
+    fn snapshot(&self) -> Result<(Arc<Snapshot>, Vec<Str>, bool)> {
+        let cache = self.cache();
+        let now = Now { monotonic_ms: 0, unix_ms: self.now_ms };
+        let (gathered, needs_read) = match &self.orphan {
+            None => {
+                let name = Name::of(&self.job.metadata);
+                (snapshot::job(&cache, &name, &self.flags, now, &self.carried).context("no Job")?, false)
+            }
+            Some(pod) => {
+                let name = Name { namespace: NAMESPACE.into(), name: pod.clone() };
+                let live = self.carried.live_owner;
+                let needs_read =
+                    live.is_none() && snapshot::orphan_needs_read(&cache, &name, &self.flags).is_some();
+                (snapshot::orphan(&cache, &name, &self.flags, live).context("no such Pod")?, needs_read)
+            }
+        };
+        let names = gathered.children.iter().map(|child| child.pod.metadata.name.clone()).collect();
+        Ok((gathered.snapshot, names, needs_read))
+    }
+
+    fn cache(&self) -> Cache {
         let (mut cache, mut changes) = (Cache::default(), Vec::new());
         let mut version = 1;
         let mut add = |mut object: Object| {
@@ -89,31 +122,49 @@ impl World {
             }
             cache.watched(object, &mut changes);
         };
-        add(Object::Job(Arc::new(self.job.clone())));
-        self.pods.values().for_each(|pod| add(Object::Pod(Arc::new(pod.clone()))));
-        let now = Now { monotonic_ms: 0, unix_ms: self.now_ms };
-        let name = Name::of(&self.job.metadata);
-        let gathered = snapshot::job(&cache, &name, &self.flags, now, &self.carried).context("no Job")?;
-        let names = gathered.children.iter().map(|child| child.pod.metadata.name.clone()).collect();
-        match Arc::unwrap_or_clone(gathered.snapshot) {
-            Snapshot::Job(snapshot) => Ok((snapshot, names)),
-            Snapshot::Orphan(_) => anyhow::bail!("the host gathered an orphan Pod for a Job"),
+        if !self.is_job_absent {
+            add(Object::Job(Arc::new(self.job.clone())));
         }
+        self.pods.values().for_each(|pod| add(Object::Pod(Arc::new(pod.clone()))));
+        cache
     }
 
-    /// The plan that `reconcile` gives now, as text; the memo and the plan are kept for the next scene.
-    pub(super) fn reconcile(&mut self, reconcile: &Reconcile) -> Result<String> {
-        let (snapshot, names) = self.snapshot()?;
+    /// The plan that `engine` gives now, as text; the memo and the plan are kept for the next scene.
+    pub(super) fn reconcile(&mut self, engine: &dyn Engine) -> Result<String> {
+        let (snapshot, names, needs_read) = self.snapshot()?;
+        if needs_read {
+            return Ok("the host reads the Job live\n".to_owned());
+        }
         let built_in = BuiltIn {
             backoff_base_ms: self.flags.backoff_base_ms,
             backoff_max_ms: self.flags.backoff_max_ms,
         };
-        let policy = CasePolicy { built_in, answer: self.answer.clone() };
-        let plan = reconcile(&snapshot, Arc::new(policy))?;
-        let text = print::plan(&plan, &self.job.status, &names);
+        let policy: SharedPolicy = Arc::new(CasePolicy { built_in, answer: self.answer.clone() });
+        let plan = engine.reconcile(&snapshot, &policy)?;
+        let mut text = print::plan(&plan, &self.job.status, &names);
+        if std::mem::take(&mut self.shows_pods) {
+            text += &self.created_pods(&plan)?;
+        }
         self.carried.live_owner = None;
         self.carried.memo.clone_from(&plan.memo);
         self.last = Some((plan, names));
+        Ok(text)
+    }
+
+    /// The first Pods that `plan` creates, as they are sent.
+    fn created_pods(&self, plan: &Plan) -> Result<String> {
+        let template = PreparedTemplate::new(&self.job)?;
+        let (mut text, mut first_attempt) = (String::new(), 0);
+        for step in &plan.steps {
+            let Action::CreatePods(slots) = &step.action else { continue };
+            for slot in slots.iter().take(MAX_SHOWN_PODS) {
+                let taken = |name: &str| self.pods.contains_key(name);
+                let uid = &self.job.metadata.uid;
+                let (name, attempt) = naming::pod_name(&template, uid, *slot, first_attempt, &taken);
+                first_attempt = if slot.index.is_none() { attempt + 1 } else { 0 };
+                text += &format!("pod {}\n", template.pod(*slot, name).to_json()?);
+            }
+        }
         Ok(text)
     }
 

@@ -218,6 +218,8 @@ fn columns(pods: &PodColumns) -> wit_job::PodColumns {
         flags: pods.flags.clone(),
         index: pods.index.clone(),
         restarts: pods.restarts.clone(),
+        most_restarts: pods.most_restarts.clone(),
+        most_sidecar_restarts: pods.most_sidecar_restarts.clone(),
         index_failures: pods.index_failures.clone(),
         index_ignored_failures: pods.index_ignored_failures.clone(),
         created_s: pods.created_s.clone(),
