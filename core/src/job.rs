@@ -31,6 +31,10 @@ use crate::plan::{Action, EventRecord, Plan};
 use crate::policy::Policy;
 use crate::view::{CompletionModeView, JobSnapshot, OrphanOwner, OrphanSnapshot};
 
+pub use ended::expiry_ms;
+pub use failure_policy::action_on;
+pub use indexes::count_indexes;
+
 use counting::Tally;
 use ending::Standing;
 use facts::Facts;

@@ -80,6 +80,9 @@ pub enum Action {
     RecordEvent(EventRecord),
 }
 
+/// Longest message of an Event, bytes (upstream: NoteLengthLimit of the Events' validation).
+pub const MAX_EVENT_MESSAGE_BYTES: usize = 1024;
+
 /// A Pod to create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodSlot {

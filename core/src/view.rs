@@ -70,6 +70,9 @@ pub struct JobFlags {
     pub backoff_max_ms: u32,
     /// Longest time for which changes are gathered before a status write, milliseconds (upstream: 1 s).
     pub sync_batch_ms: u32,
+    /// Time for which the ends of Pods are gathered at present before a status write, milliseconds; at most
+    /// `sync_batch_ms`, and the less, the sooner the server answers.
+    pub progress_window_ms: u32,
     /// Most Pods that may be uncounted at once (upstream: 500).
     pub max_uncounted_pods: u32,
     /// Most creates or deletes of one plan (upstream: 500).
@@ -85,6 +88,7 @@ impl Default for JobFlags {
             backoff_base_ms: 10_000,
             backoff_max_ms: 600_000,
             sync_batch_ms: 1_000,
+            progress_window_ms: 1_000,
             max_uncounted_pods: 500,
             max_pods_per_sync: 500,
             managed_by: None,

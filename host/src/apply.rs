@@ -7,20 +7,23 @@ mod requests;
 
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, Job, Object, PreparedTemplate};
-use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read};
+use windlass_core::job::action_on;
+use windlass_core::kube::{
+    ApiStatus, Job, Object, PodFailurePolicyAction, PodPhase, PodReplacementPolicy, PreparedTemplate,
+    failed_pod,
+};
+use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read, SyncAction};
 use windlass_core::view::{OrphanOwner, OrphanSnapshot};
 
 use crate::cache::{Cache, PodEntry};
 use crate::check::CheckedPlan;
 use crate::engine::Snapshot;
-use crate::key::Key;
-use crate::request::{Operation, Term};
+use crate::key::{Key, KeyKind};
+use crate::request::{Flow, Operation, Term};
 use crate::snapshot::Gathered;
 
-/// Most writes of one key in flight (measured: some 500 creates in flight make the API server close lagging
-/// Pod watches; 24 did not and were no slower).
-pub const MAX_IN_FLIGHT: usize = 24;
+/// Most writes of one key in flight: all that a process has.
+const MAX_WRITES: usize = Flow::Write.limit();
 
 /// A plan under way.
 #[derive(Debug)]
@@ -39,13 +42,23 @@ pub struct Execution {
     pub read: Option<Read>,
     /// Reads that settle outcomes and are not answered yet.
     pub reads_pending: usize,
-    /// Whether any request changed something.
-    pub wrote: bool,
+    /// Requests that changed something.
+    pub writes: u64,
+    /// Whether creates need not start slowly: the last ones of the Job all succeeded.
+    pub start_creates_fast: bool,
+    /// Why Pods are created, as upstream's metrics label it.
+    pub creation: Creation,
     /// Whether the key waits for its turn to send.
     pub in_turn: bool,
+    /// What the plan mainly does, as upstream's metrics label it.
+    pub action: SyncAction,
+    /// The sync that it belongs to, where it is one that upstream would count.
+    pub sync: Option<SyncStart>,
     children: Vec<Arc<PodEntry>>,
     /// Positions of the Pods that the Job's status lists as uncounted, as far as is known; sorted.
     recorded: Vec<u32>,
+    /// The same, as the snapshot showed it.
+    recorded_before: Vec<u32>,
     template: Option<PreparedTemplate>,
     steps: Vec<StepRun>,
     next_attempt: u32,
@@ -55,9 +68,51 @@ pub struct Execution {
     failure: Option<Failure>,
 }
 
+/// A sync of a Job that upstream would count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncStart {
+    /// Whether the Job is Indexed.
+    pub indexed: bool,
+    /// When its snapshot was taken, milliseconds of the monotonic clock.
+    pub began_ms: u64,
+}
+
+/// Why Pods are created (upstream: recordJobPodsCreationTotal).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Creation {
+    /// None has failed or terminates.
+    #[default]
+    New,
+    /// Some have failed or terminate.
+    AfterTerminatingOrFailed,
+    /// Some have failed, and a Pod is replaced only once it has.
+    AfterFailed,
+}
+
+impl Creation {
+    fn of(gathered: &Gathered) -> Self {
+        let Some(job) = &gathered.job else { return Self::New };
+        let replaces_only_failed = job.spec.pod_replacement_policy == Some(PodReplacementPolicy::Failed);
+        let uncounted = job.status.uncounted_terminated_pods.as_ref();
+        let any =
+            |is_meant: &dyn Fn(&PodEntry) -> bool| gathered.children.iter().any(|entry| is_meant(entry));
+        let has_failed = job.status.failed > 0
+            || uncounted.is_some_and(|uncounted| !uncounted.failed.is_empty())
+            || any(&|entry| entry.pod.status.phase == PodPhase::Failed);
+        let has_terminating = any(&|entry| entry.pod.metadata.is_terminating() && !entry.pod.is_terminal());
+        match (has_failed, has_terminating) {
+            (true, _) if replaces_only_failed => Self::AfterFailed,
+            (true, _) | (_, true) => Self::AfterTerminatingOrFailed,
+            (false, false) => Self::New,
+        }
+    }
+}
+
 /// How badly a plan failed; the greatest of its failures counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
+    /// The namespace is ending: nothing is ever created in it again, so that there is nothing to try.
+    NamespaceEnding,
     /// The view was stale; the cache knows better now, and the key runs again at once.
     Stale,
     /// The server refused or could not be reached; the key runs again after its backoff.
@@ -89,6 +144,8 @@ pub enum Settled {
 pub enum Effect {
     /// Record an Event on the Job.
     Event(EventRecord),
+    /// The Pod failure policy decided with this action what a Pod means whose finalizer goes now.
+    FailureHandled(&'static str),
 }
 
 #[derive(Debug)]
@@ -122,11 +179,12 @@ impl Execution {
     /// An execution of `plan`, nothing of which has been sent.
     #[must_use]
     pub fn new(key: Key, term: Term, plan: CheckedPlan, gathered: Gathered) -> Self {
-        let Plan { steps, requeue_after_ms, read, memo, .. } = plan.into_inner();
+        let Plan { steps, requeue_after_ms, read, memo, action } = plan.into_inner();
         let creates = steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)));
         let template =
             gathered.job.as_ref().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());
         let recorded = requests::recorded(&gathered);
+        let creation = Creation::of(&gathered);
         let steps = steps.into_iter().map(|step| StepRun {
             needs: step.after.iter().map(|after| (after.step as usize, after.needs)).collect(),
             action: step.action,
@@ -140,9 +198,14 @@ impl Execution {
             requeue_after_ms,
             read,
             reads_pending: 0,
-            wrote: false,
+            writes: 0,
+            start_creates_fast: false,
+            creation,
             in_turn: false,
+            action,
+            sync: None,
             children: gathered.children,
+            recorded_before: recorded.clone(),
             recorded,
             template,
             steps: steps.collect(),
@@ -163,6 +226,7 @@ impl Execution {
             })),
             children: Vec::new(),
             job: None,
+            scope: KeyKind::OrphanPod,
         };
         let plan = Plan { read: Some(Read::Owner), ..Plan::default() };
         Self::new(key, term, CheckedPlan::unchecked(plan), empty)
@@ -196,7 +260,7 @@ impl Execution {
         loop {
             self.start_steps(effects);
             let in_flight: usize = self.steps.iter().map(StepRun::in_flight).sum();
-            if in_flight >= MAX_IN_FLIGHT {
+            if in_flight >= MAX_WRITES {
                 return None;
             }
             let mut skipped = false;
@@ -232,6 +296,17 @@ impl Execution {
         self.failure
     }
 
+    /// Whether every Pod was created that was to be; `None` if there was none, or they are not all settled.
+    #[must_use]
+    pub fn creates_succeeded(&self) -> Option<bool> {
+        let creates = self.steps.iter().find(|step| matches!(step.action, Action::CreatePods(_)))?;
+        match creates.state {
+            State::Succeeded => Some(true),
+            State::Failed => Some(false),
+            State::Waiting | State::Running(_) | State::Skipped => None,
+        }
+    }
+
     /// Takes in how one request ended.
     pub fn settle(&mut self, ticket: Ticket, settled: &Settled) {
         if let Settled::Done(Some(Object::Job(job))) = settled {
@@ -240,7 +315,7 @@ impl Execution {
         if let Settled::Failed(failure) = settled {
             self.fail(*failure);
         } else {
-            self.wrote = true;
+            self.writes += 1;
         }
         let Some(step) = self.steps.get_mut(ticket.step) else { return };
         if let (Action::WriteJobStatus(status), Settled::Done(_)) = (&step.action, settled) {
@@ -298,8 +373,35 @@ impl Execution {
             }
             Action::WriteJobStatus(status) if self.is_current(status) => State::Succeeded,
             _ if step.action_len() == 0 => State::Succeeded,
-            Action::CreatePods(_) => State::Running(Progress { window: 1, ..Progress::default() }),
-            _ => State::Running(Progress { window: MAX_IN_FLIGHT, ..Progress::default() }),
+            Action::CreatePods(_) if !self.start_creates_fast => {
+                State::Running(Progress { window: 1, ..Progress::default() })
+            }
+            Action::UntrackPods(pods) => {
+                self.tell_handled(pods, effects);
+                State::Running(Progress { window: MAX_WRITES, ..Progress::default() })
+            }
+            _ => State::Running(Progress { window: MAX_WRITES, ..Progress::default() }),
+        }
+    }
+
+    /// Tells of the Pods that failed and were not recorded before what the Pod failure policy made of them.
+    fn tell_handled(&self, pods: &[u32], effects: &mut Vec<Effect>) {
+        let policy = self.job.as_ref().and_then(|job| job.spec.pod_failure_policy.as_ref());
+        let Some(policy) = policy else { return };
+        for position in pods {
+            let Some(entry) = self.children.get(*position as usize) else { continue };
+            let pod = &entry.pod;
+            if pod.status.phase != PodPhase::Failed || self.recorded_before.binary_search(position).is_ok() {
+                continue;
+            }
+            let failed = failed_pod(pod, *position, policy);
+            match failed.as_ref().and_then(|failed| action_on(&policy.rules, failed)) {
+                Some(PodFailurePolicyAction::FailJob) => effects.push(Effect::FailureHandled("FailJob")),
+                Some(PodFailurePolicyAction::FailIndex) => effects.push(Effect::FailureHandled("FailIndex")),
+                Some(PodFailurePolicyAction::Ignore) => effects.push(Effect::FailureHandled("Ignore")),
+                Some(PodFailurePolicyAction::Count) => effects.push(Effect::FailureHandled("Count")),
+                Some(PodFailurePolicyAction::Other(_)) | None => {}
+            }
         }
     }
 
@@ -373,10 +475,10 @@ impl Execution {
     fn skip(&mut self, ticket: Ticket) {
         let impossible = self.template.is_none()
             && matches!(self.steps.get(ticket.step).map(|step| &step.action), Some(Action::CreatePods(_)));
-        let wrote = self.wrote;
+        let writes = self.writes;
         let settled = if impossible { Settled::Failed(Failure::Refused) } else { Settled::Done(None) };
         self.settle(ticket, &settled);
-        self.wrote = wrote;
+        self.writes = writes;
     }
 }
 
@@ -435,7 +537,7 @@ pub fn refusal(operation: &Operation, status: &ApiStatus) -> Refusal {
         Operation::CreatePod(_)
         | Operation::WriteJobStatus(_)
         | Operation::Get { .. }
-        | Operation::CreateEvent(_) => (false, false),
+        | Operation::RecordEvent(_) => (false, false),
     };
     let creates = matches!(operation, Operation::CreatePod(_));
     if status.is_not_found() && ends {

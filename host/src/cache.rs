@@ -67,6 +67,8 @@ pub enum Change {
         spec: bool,
         /// Whether the status counts other Pods than the one known before.
         counts: bool,
+        /// Whether it was not known before.
+        is_new: bool,
     },
     /// A Job is gone.
     JobGone {
@@ -81,6 +83,10 @@ pub enum Change {
         name: Name,
         /// Uids of its controller before and after, the same or not.
         owners: [Option<Uid>; 2],
+        /// Whether nothing changed but its readiness, its node, and what no decision needs.
+        is_passive: bool,
+        /// Whether it had ended and kept the tracking finalizer, before and after.
+        held: [bool; 2],
     },
 }
 
@@ -202,11 +208,6 @@ impl Cache {
         self.gone_jobs.contains(uid)
     }
 
-    /// Names of all Jobs.
-    pub fn job_names(&self) -> impl Iterator<Item = &Name> {
-        self.jobs.keys()
-    }
-
     /// Jobs of a namespace whose selector matches `labels`.
     pub fn jobs_selecting<'a>(
         &'a self,
@@ -293,13 +294,14 @@ impl Cache {
         });
         let known = before.map(|entry| Counted::of(&entry.job.status)).unwrap_or_default();
         let counts = known != Counted::of(&job.status);
-        if before.is_none() {
+        let is_new = before.is_none();
+        if is_new {
             self.jobs_by_uid.insert(job.metadata.uid.clone(), name.clone());
             self.pods.adopt_rows(&job);
         }
         let view = Arc::new(job_view(&job));
         self.jobs.insert(name.clone(), JobEntry { job, view, removed: false });
-        changes.push(Change::Job { name, spec, counts });
+        changes.push(Change::Job { name, spec, counts, is_new });
     }
 
     fn remember_gone(&mut self, uid: Uid) {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use windlass_core::plan::{Action, JobStatusWrite, Plan, Step};
+use windlass_core::plan::{Action, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES, Plan, Step};
 use windlass_core::view::pod_flag;
 
 use crate::cache::PodEntry;
+use crate::engine::Snapshot;
+use crate::key::KeyKind;
 use crate::snapshot::Gathered;
 
 /// Most steps of a plan.
@@ -14,8 +16,6 @@ pub const MAX_STEPS: usize = 64;
 pub const MAX_MEMO_BYTES: usize = 64 * 1024;
 /// Most Pods that one plan may create, whatever the flags say.
 pub const MAX_CREATES: usize = 10_000;
-/// Longest message of an Event, bytes (upstream: events validation, 1 kB).
-pub const MAX_EVENT_MESSAGE_BYTES: usize = 1024;
 
 /// A plan that may be carried out.
 #[derive(Clone, Debug)]
@@ -57,6 +57,10 @@ pub enum PlanDefect {
     ForbiddenAction,
     /// A Pod is uncounted twice in one status.
     DuplicateUncounted,
+    /// A read is asked for whose answer the snapshot holds already: it would be asked for ever.
+    RepeatedRead,
+    /// A read is asked for together with steps, though nothing may be decided before its answer.
+    ReadWithSteps,
 }
 
 impl PlanDefect {
@@ -74,6 +78,8 @@ impl PlanDefect {
             Self::IndexOutOfRange => "index_out_of_range",
             Self::ForbiddenAction => "forbidden_action",
             Self::DuplicateUncounted => "duplicate_uncounted",
+            Self::RepeatedRead => "repeated_read",
+            Self::ReadWithSteps => "read_with_steps",
         }
     }
 }
@@ -97,6 +103,9 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
     if plan.memo.len() > MAX_MEMO_BYTES {
         return Err(PlanDefect::MemoTooLong);
     }
+    if plan.read.is_some() {
+        check_read(&plan, gathered)?;
+    }
     let mut creates = 0;
     for (position, step) in plan.steps.iter().enumerate() {
         if step.after.iter().any(|dependency| dependency.step as usize >= position) {
@@ -107,6 +116,17 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
     Ok(CheckedPlan(plan))
 }
 
+/// A plan that only reads costs a request and is followed by another run; so it is asked for once.
+fn check_read(plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
+    match &*gathered.snapshot {
+        Snapshot::Job(snapshot) if snapshot.live_owner.is_some() => Err(PlanDefect::RepeatedRead),
+        Snapshot::Job(_) if !plan.steps.is_empty() => Err(PlanDefect::ReadWithSteps),
+        Snapshot::Job(_) => Ok(()),
+        // The host itself reads the owner of a Pod before the core is asked.
+        Snapshot::Orphan(_) => Err(PlanDefect::ForbiddenAction),
+    }
+}
+
 fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(), PlanDefect> {
     let Some(job) = &gathered.job else {
         return match &step.action {
@@ -114,6 +134,9 @@ fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(
             _ => Err(PlanDefect::ForbiddenAction),
         };
     };
+    if matches!(step.action, Action::DeleteJob) != (gathered.scope == KeyKind::TimeToLive) {
+        return Err(PlanDefect::ForbiddenAction);
+    }
     let is_ours = |entry: &PodEntry| entry.row.flags & pod_flag::OWNED != 0;
     match &step.action {
         Action::CreatePods(slots) => {
@@ -179,11 +202,10 @@ mod tests {
     use std::sync::Arc;
 
     use windlass_core::kube::{CompletionMode, Job, JobSpec, ObjectMeta, OwnerReference, Pod, pod_row};
-    use windlass_core::plan::{Dependency, EventRecord, PodSlot};
-    use windlass_core::view::{JobSnapshot, UncountedPods};
+    use windlass_core::plan::{Dependency, EventRecord, PodSlot, Read};
+    use windlass_core::view::{JobSnapshot, LiveOwner, OrphanOwner, OrphanSnapshot, UncountedPods};
 
     use super::*;
-    use crate::engine::Snapshot;
 
     /// An Indexed Job of three completions with one Pod of its own, one without controller, one of another's.
     fn gathered() -> Gathered {
@@ -219,7 +241,8 @@ mod tests {
             live_owner: None,
             memo: Vec::new(),
         };
-        Gathered { snapshot: Arc::new(Snapshot::Job(snapshot)), children, job: Some(Arc::new(job)) }
+        let (snapshot, job) = (Arc::new(Snapshot::Job(snapshot)), Some(Arc::new(job)));
+        Gathered { snapshot, children, job, scope: KeyKind::Job }
     }
 
     fn verdict(actions: Vec<Action>) -> Option<PlanDefect> {
@@ -307,6 +330,34 @@ mod tests {
         let message = "x".repeat(MAX_EVENT_MESSAGE_BYTES + 1);
         let event = EventRecord { warning: false, reason: "Completed".into(), message };
         assert_eq!(verdict(vec![Action::RecordEvent(event)]), Some(PlanDefect::ForbiddenAction));
+    }
+
+    #[test]
+    fn a_read_is_asked_for_once_and_alone_and_never_for_an_orphan() {
+        let read = || Plan { read: Some(Read::Owner), ..Plan::default() };
+        assert!(check(read(), &gathered()).is_ok());
+        let mut plan = read();
+        plan.push(Action::UntrackPods(vec![0]), Vec::new());
+        assert_eq!(check(plan, &gathered()).err(), Some(PlanDefect::ReadWithSteps));
+        let Snapshot::Job(unread) = (*gathered().snapshot).clone() else { panic!("not a Job") };
+        let answered = Snapshot::Job(JobSnapshot { live_owner: Some(LiveOwner::Gone), ..unread });
+        let answered = Gathered { snapshot: Arc::new(answered), ..gathered() };
+        assert_eq!(check(read(), &answered).err(), Some(PlanDefect::RepeatedRead));
+        let orphan = Snapshot::Orphan(OrphanSnapshot { tracked: true, owner: OrphanOwner::Gone });
+        let orphan = Gathered { snapshot: Arc::new(orphan), job: None, ..gathered() };
+        assert_eq!(check(read(), &orphan).err(), Some(PlanDefect::ForbiddenAction));
+    }
+
+    #[test]
+    fn only_the_key_of_the_time_to_live_deletes_the_job_and_does_nothing_else() {
+        assert_eq!(verdict(vec![Action::DeleteJob]), Some(PlanDefect::ForbiddenAction));
+        let aged = || Gathered { scope: KeyKind::TimeToLive, ..gathered() };
+        let mut plan = Plan::default();
+        plan.push(Action::DeleteJob, Vec::new());
+        assert!(check(plan, &aged()).is_ok());
+        let mut plan = Plan::default();
+        plan.push(Action::UntrackPods(vec![0]), Vec::new());
+        assert_eq!(check(plan, &aged()).err(), Some(PlanDefect::ForbiddenAction));
     }
 
     #[test]

@@ -8,36 +8,42 @@
 //! reconciles of a key overlap, and each sees all that this process had acknowledged before.
 
 mod answers;
+mod correlate;
 mod enqueue;
+mod events;
 mod hold;
 mod notice;
+mod pace;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, Kind};
-use windlass_core::plan::Plan;
+use windlass_core::kube::{CompletionMode, Job, Kind};
+use windlass_core::plan::{EventRecord, Plan, SyncAction};
 use windlass_core::policy::{BuiltIn, Policy};
 use windlass_core::view::JobFlags;
 
 use crate::Now;
-use crate::apply::{Effect, Execution, Failure};
+use crate::apply::{Effect, Execution, Failure, SyncStart};
 use crate::cache::{Cache, Change};
 use crate::check::check;
 use crate::engine::{EngineFault, Snapshot};
-use crate::key::{Key, Name};
+use crate::key::{Key, KeyKind, Name};
 use crate::queue::Queue;
-use crate::request::{EventManifest, Flow, Operation, Request, RequestId, Term};
+use crate::request::{Flow, Operation, Request, RequestId, Term};
 use crate::snapshot::{self, Carried, Gathered};
 use crate::watch::WatchCommand;
 
 use answers::{Pending, ReadDue};
-pub use notice::{MAX_NOTICES, Notice};
+pub use events::{EventLoss, MAX_PENDING_EVENTS};
+use events::{Events, Said};
+pub use notice::{JobSync, MAX_NOTICES, Notice};
+use pace::Pace;
 use watches::Watches;
 
-/// Most Events that wait to be recorded; past it the oldest is dropped, with a notice.
-pub const MAX_PENDING_EVENTS: usize = 4_096;
 /// Most runs of a key in a row that end in a stale view before its backoff sets in.
 pub const MAX_STALE_RUNS: u32 = 8;
 
@@ -97,8 +103,14 @@ pub struct Stats {
     pub runs: u64,
     /// Requests handed out.
     pub requests: u64,
-    /// Events that were dropped because too many waited.
-    pub events_dropped: u64,
+    /// Events that are not recorded, by why.
+    pub events_lost: BTreeMap<EventLoss, u64>,
+    /// Pods that were seen to have ended with the tracking finalizer on, and those that were seen without it since.
+    pub held_pods_added: u64,
+    /// See [`Stats::held_pods_added`].
+    pub held_pods_deleted: u64,
+    /// Times that a Job was passed over because its Pods might be older than itself.
+    pub held_runs: u64,
     /// Plans that the check refused, and runs that the engine did not finish.
     pub core_faults: u64,
 }
@@ -113,6 +125,8 @@ pub struct Controller {
     leading: Option<Term>,
     shutting_down: bool,
     carried: BTreeMap<Key, KeyState>,
+    /// How each Job went so far, for when and how much is done for it.
+    paces: BTreeMap<Name, Pace>,
     running: BTreeMap<RunId, RunningKey>,
     executing: BTreeMap<Key, Execution>,
     turn: VecDeque<Key>,
@@ -120,8 +134,7 @@ pub struct Controller {
     held: BTreeMap<Key, u64>,
     reads: VecDeque<ReadDue>,
     reads_later: BTreeMap<(u64, u64), ReadDue>,
-    /// Events that wait, and how often each was tried.
-    events: VecDeque<(Arc<EventManifest>, u32)>,
+    events: Events,
     paused: BTreeMap<Flow, u64>,
     notices: VecDeque<Notice>,
     stats: Stats,
@@ -139,6 +152,7 @@ struct RunningKey {
     term: Term,
     gathered: Gathered,
     superseded: bool,
+    sync: Option<SyncStart>,
 }
 
 impl Controller {
@@ -158,6 +172,7 @@ impl Controller {
             leading: None,
             shutting_down: false,
             carried: BTreeMap::new(),
+            paces: BTreeMap::new(),
             running: BTreeMap::new(),
             executing: BTreeMap::new(),
             turn: VecDeque::new(),
@@ -165,7 +180,7 @@ impl Controller {
             held: BTreeMap::new(),
             reads: VecDeque::new(),
             reads_later: BTreeMap::new(),
-            events: VecDeque::new(),
+            events: Events::default(),
             paused: BTreeMap::new(),
             notices: VecDeque::new(),
             stats: Stats::default(),
@@ -184,18 +199,22 @@ impl Controller {
         let plan = match result {
             Ok(plan) => plan,
             Err(fault) => {
-                return self.core_fault(now, &run.key, Notice::EngineFault { key: run.key.clone(), fault });
+                let notice = Notice::EngineFault { key: run.key.clone(), fault };
+                return self.core_fault(now, &run, notice);
             }
         };
-        let action = plan.action;
         let checked = match check(plan, &run.gathered) {
             Ok(checked) => checked,
             Err(defect) => {
-                return self.core_fault(now, &run.key, Notice::PlanRefused { key: run.key.clone(), defect });
+                let notice = Notice::PlanRefused { key: run.key.clone(), defect };
+                return self.core_fault(now, &run, notice);
             }
         };
-        self.notice(Notice::Planned { key: run.key.clone(), action });
         let mut execution = Execution::new(run.key.clone(), run.term, checked, run.gathered);
+        execution.sync = run.sync;
+        if let Key::Job(name) = &run.key {
+            execution.start_creates_fast = self.paces.get(name).is_some_and(|pace| pace.creates_succeed);
+        }
         if run.superseded {
             execution.stop();
         }
@@ -217,6 +236,7 @@ impl Controller {
                 self.shutting_down = true;
                 self.queue.clear();
                 self.drop_unsent(now);
+                self.drop_late_events();
             }
         }
     }
@@ -226,6 +246,7 @@ impl Controller {
         self.stats.inputs += 1;
         self.resume_watches(now);
         self.paused.retain(|_, until| *until > now.monotonic_ms);
+        self.events.resume(now);
         while let Some(entry) = self.reads_later.first_entry()
             && entry.key().0 <= now.monotonic_ms
         {
@@ -262,15 +283,16 @@ impl Controller {
             }
             Flow::Write => self.next_write(now)?,
             Flow::Event => {
-                let (event, tries) = self.events.pop_front()?;
-                (Pending::Event { event: event.clone(), tries }, Operation::CreateEvent(event))
+                let waiting = self.events.pop()?;
+                let operation = Operation::RecordEvent(waiting.event.clone());
+                (Pending::Event(waiting), operation)
             }
         };
         self.sequence += 1;
         let id = RequestId(self.sequence);
         self.stats.requests += 1;
         self.pending.insert(id, pending);
-        Some(Request { id, flow, term, not_after_ms: None, operation })
+        Some(Request { id, flow, term, operation })
     }
 
     /// The next order for a lister or watcher.
@@ -290,7 +312,11 @@ impl Controller {
             if self.leading.is_some() && self.watches.are_synced() { self.queue.next_due() } else { None };
         let reads = self.reads_later.first_key_value().map(|((due, _), _)| *due);
         let pauses = self.paused.values().copied();
-        [keys, reads, self.watches.next_due()].into_iter().flatten().chain(pauses).min()
+        [keys, reads, self.events.next_due(), self.watches.next_due()]
+            .into_iter()
+            .flatten()
+            .chain(pauses)
+            .min()
     }
 
     /// Whether every cache holds a list that was begun in this term.
@@ -314,10 +340,10 @@ impl Controller {
         &self.cache
     }
 
-    /// Number of keys that wait in the queue.
+    /// The workqueue, for readers.
     #[must_use]
-    pub fn queue_depth(&self) -> usize {
-        self.queue.len()
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Numbers since the start.
@@ -329,17 +355,24 @@ impl Controller {
     /// Takes the snapshot of a key, or settles the key at once where there is nothing to reconcile.
     fn start(&mut self, now: Now, term: Term, key: Key) -> Option<Run> {
         if self.held.contains_key(&key) {
+            self.stats.held_runs += 1;
             self.queue.done(&key);
             return None;
         }
         let flags = &self.config.job;
         let carried = self.carried.get(&key).map(|state| state.carried.clone()).unwrap_or_default();
         let gathered = match &key {
-            Key::Job(name) => snapshot::job(&self.cache, name, flags, now, &carried),
+            Key::Job(name) => {
+                let pace = self.paces.entry(name.clone()).or_default();
+                let gathered = snapshot::job(&self.cache, name, &pace.flags(flags), now, &carried);
+                pace.looks(now, gathered.as_ref().map_or(0, |gathered| gathered.children.len()));
+                gathered.map(Gathered::without_time_to_live)
+            }
+            Key::TimeToLive(name) => snapshot::time_to_live(&self.cache, name, flags, now, &carried),
             Key::OrphanPod(name) => {
                 let unread = carried.live_owner.is_none();
                 if let Some(job) = snapshot::orphan_needs_read(&self.cache, name, flags).filter(|_| unread) {
-                    self.read_owner(now, term, key, job);
+                    self.begin_read(Execution::waiting_for_read(key, term), job);
                     return None;
                 }
                 snapshot::orphan(&self.cache, name, flags, carried.live_owner)
@@ -347,6 +380,9 @@ impl Controller {
         };
         let Some(gathered) = gathered else {
             self.carried.remove(&key);
+            if let Key::Job(name) = &key {
+                self.paces.remove(name);
+            }
             self.queue.done(&key);
             return None;
         };
@@ -354,7 +390,9 @@ impl Controller {
         let id = RunId(self.sequence);
         self.stats.runs += 1;
         let snapshot = gathered.snapshot.clone();
-        let running = RunningKey { key: key.clone(), term, gathered, superseded: false };
+        let job = gathered.job.as_deref().filter(|_| gathered.scope == KeyKind::Job);
+        let sync = job.and_then(|job| self.sync_of(job, now));
+        let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync };
         self.running.insert(id, running);
         Some(Run { id, key, snapshot, policy: self.policy.clone() })
     }
@@ -401,8 +439,13 @@ impl Controller {
     }
 
     fn perform(&mut self, now: Now, job: Option<&Job>, effects: Vec<Effect>) {
-        for Effect::Event(event) in effects {
-            self.push_event(now, job, event.warning, &event.reason, event.message);
+        for effect in effects {
+            match effect {
+                Effect::Event(EventRecord { warning, reason, message }) => {
+                    self.push_event(now, job, Said { warning, of_pod: false, reason, message });
+                }
+                Effect::FailureHandled(action) => self.notice(Notice::FailureHandled { action }),
+            }
         }
     }
 
@@ -422,15 +465,18 @@ impl Controller {
         let key = execution.key.clone();
         self.carried.entry(key.clone()).or_default().carried.live_owner = None;
         let failure = execution.failure();
-        self.notice(Notice::Synced { key: key.clone(), succeeded: failure.is_none() });
+        let is_success = matches!(failure, None | Some(Failure::NamespaceEnding));
+        self.synced(now, &key, execution.sync, execution.action, is_success);
+        let due = self.planned(now, &execution);
         let state = self.carried.entry(key.clone()).or_default();
         match failure {
-            None => {
-                state.carried.memo = execution.memo;
+            // Nothing more can be created in a namespace that is ending, and nothing brings it back.
+            None | Some(Failure::NamespaceEnding) => {
+                state.carried.memo = if failure.is_none() { execution.memo } else { Vec::new() };
                 state.stale_runs = 0;
                 self.queue.done(&key);
-                if execution.wrote {
-                    self.queue.add(&key, now.monotonic_ms);
+                if execution.writes > 0 {
+                    self.queue.add(&key, due);
                 }
                 if let Some(after) = execution.requeue_after_ms {
                     self.queue.add(&key, now.monotonic_ms.saturating_add(after));
@@ -454,17 +500,50 @@ impl Controller {
         }
     }
 
-    fn core_fault(&mut self, now: Now, key: &Key, notice: Notice) {
+    /// Notes how a plan went for the pace of its Job; gives when what it did is looked at.
+    fn planned(&mut self, now: Now, execution: &Execution) -> u64 {
+        let Key::Job(name) = &execution.key else { return now.monotonic_ms };
+        let Some(pace) = self.paces.get_mut(name) else { return now.monotonic_ms };
+        pace.planned(now, execution.writes);
+        if let Some(succeeded) = execution.creates_succeeded() {
+            pace.creates_succeed = succeeded;
+        }
+        pace.due(now)
+    }
+
+    fn core_fault(&mut self, now: Now, run: &RunningKey, notice: Notice) {
         self.stats.core_faults += 1;
         self.notice(notice);
-        self.queue.failed(key, now.monotonic_ms);
+        self.synced(now, &run.key, run.sync, SyncAction::default(), false);
+        // Whatever was read for this run is old by the next.
+        if let Some(state) = self.carried.get_mut(&run.key) {
+            state.carried.live_owner = None;
+        }
+        self.queue.failed(&run.key, now.monotonic_ms);
+    }
+
+    /// What upstream counts as a sync of `job` that begins now: not one that it passes over.
+    fn sync_of(&self, job: &Job, now: Now) -> Option<SyncStart> {
+        let is_passed_over = job.is_finished()
+            || snapshot::managed_elsewhere(job, &self.config.job)
+            || matches!(job.spec.completion_mode, Some(CompletionMode::Other(_)));
+        (!is_passed_over).then_some(SyncStart { indexed: job.is_indexed(), began_ms: now.monotonic_ms })
+    }
+
+    fn synced(&mut self, now: Now, key: &Key, sync: Option<SyncStart>, action: SyncAction, succeeded: bool) {
+        let job = sync.map(|sync| JobSync {
+            indexed: sync.indexed,
+            action,
+            took_ms: now.monotonic_ms.saturating_sub(sync.began_ms),
+        });
+        self.notice(Notice::Synced { key: key.clone(), succeeded, job });
     }
 
     /// Ends the term: nothing more of it is sent, and nothing of the cache is trusted.
     fn follow(&mut self) {
         self.leading = None;
-        self.queue.clear();
         self.carried.clear();
+        self.paces.clear();
         self.turn.clear();
         self.executing.clear();
         self.running.clear();
@@ -472,9 +551,9 @@ impl Controller {
         self.held.clear();
         self.reads.clear();
         self.reads_later.clear();
-        self.events.clear();
+        self.events = Events::default();
         self.paused.clear();
-        self.queue = Queue::default();
+        self.queue.reset();
         self.cache = Cache::default();
         self.watches.stop();
     }
@@ -522,6 +601,8 @@ impl Controller {
 
     fn forget_job(&mut self, name: &Name) {
         self.carried.remove(&Key::Job(name.clone()));
+        self.carried.remove(&Key::TimeToLive(name.clone()));
+        self.paces.remove(name);
         self.held.remove(&Key::Job(name.clone()));
         self.supersede(name);
     }

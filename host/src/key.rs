@@ -27,11 +27,39 @@ impl fmt::Display for Name {
     }
 }
 
+/// Kinds of keys; upstream has a workqueue for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyKind {
+    /// [`Key::Job`].
+    Job,
+    /// [`Key::TimeToLive`].
+    TimeToLive,
+    /// [`Key::OrphanPod`].
+    OrphanPod,
+}
+
+impl KeyKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Job, Self::TimeToLive, Self::OrphanPod];
+
+    /// Name of upstream's workqueue for such keys, as its metrics label it.
+    #[must_use]
+    pub const fn queue(self) -> &'static str {
+        match self {
+            Self::Job => "job",
+            Self::TimeToLive => "ttl_jobs_to_delete",
+            Self::OrphanPod => "job_orphan_pod",
+        }
+    }
+}
+
 /// What is reconciled as one: an object with its children, or a Pod that may have lost its Job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// A Job and its Pods.
     Job(Name),
+    /// The time to live of a Job that has ended, whoever manages it.
+    TimeToLive(Name),
     /// A Pod with the tracking finalizer whose Job is gone, finished or not to be found.
     OrphanPod(Name),
 }
@@ -41,22 +69,28 @@ impl Key {
     #[must_use]
     pub fn name(&self) -> &Name {
         match self {
-            Self::Job(name) | Self::OrphanPod(name) => name,
+            Self::Job(name) | Self::TimeToLive(name) | Self::OrphanPod(name) => name,
         }
     }
 
-    /// Kind of key, as logs and metrics label it.
+    /// Kind of key.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> KeyKind {
         match self {
-            Self::Job(_) => "job",
-            Self::OrphanPod(_) => "orphan-pod",
+            Self::Job(_) => KeyKind::Job,
+            Self::TimeToLive(_) => KeyKind::TimeToLive,
+            Self::OrphanPod(_) => KeyKind::OrphanPod,
         }
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.kind(), self.name())
+        let kind = match self {
+            Self::Job(_) => "job",
+            Self::TimeToLive(_) => "time-to-live",
+            Self::OrphanPod(_) => "orphan-pod",
+        };
+        write!(formatter, "{kind} {}", self.name())
     }
 }

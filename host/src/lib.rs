@@ -25,6 +25,7 @@ pub mod metrics;
 #[cfg(feature = "shell")]
 pub mod shell;
 
+pub mod backoff;
 pub mod key;
 pub mod request;
 

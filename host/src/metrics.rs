@@ -4,6 +4,7 @@
 //! answers of the API server. Label values come from small closed sets, or from what the API server keeps small.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text;
@@ -13,13 +14,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use windlass_core::kube::{ConditionStatus, Job, JobStatus, PodReplacementPolicy};
+use windlass_core::job::count_indexes;
+use windlass_core::kube::{ConditionStatus, Job, JobStatus};
 use windlass_core::plan::SyncAction;
-use windlass_core::view::CompletionModeView;
 
+use crate::apply::Creation;
 use crate::cache::Cache;
-use crate::controller::{Notice, Stats};
+use crate::controller::{JobSync, Notice, Stats};
 use crate::engine::EngineFault;
+use crate::key::KeyKind;
+use crate::queue::Queue;
 use crate::watch::WatchEnd;
 
 /// Type of what [`Metrics::encode`] returns.
@@ -36,7 +40,15 @@ pub struct Metrics {
     jobs_finished: Family<Finished, Counter>,
     job_pods_finished: Family<PodsFinished, Counter>,
     job_pods_creation: Family<PodsCreation, Counter>,
+    job_finished_indexes: Family<FinishedIndexes, Counter>,
+    jobs_by_external_controller: Family<ControllerName, Counter>,
+    pod_failures_handled: Family<Action, Counter>,
+    held_pods: Family<Event, Counter>,
+    stale_sync_skips: Family<GroupResource, Counter>,
+    job_deletion_duration: Histogram,
     queue_depth: Family<Named, Gauge>,
+    queue_adds: Family<Named, Counter>,
+    queue_retries: Family<Named, Counter>,
     requests: Family<Request, Counter>,
     request_duration: Family<Target, Histogram>,
     in_flight: Family<Flow, Gauge>,
@@ -46,7 +58,8 @@ pub struct Metrics {
     core_faults: Family<Fault, Counter>,
     runs: Counter,
     inputs: Counter,
-    events_dropped: Counter,
+    reads_refused: Family<Code, Counter>,
+    events_lost: Family<Reason, Counter>,
     synced: Gauge,
 }
 
@@ -77,6 +90,34 @@ struct PodsCreation {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[expect(non_snake_case, reason = "upstream spells the label so")]
+struct FinishedIndexes {
+    status: &'static str,
+    backoffLimit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerName {
+    controller_name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Action {
+    action: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Event {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GroupResource {
+    group: &'static str,
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Named {
     name: &'static str,
 }
@@ -92,6 +133,16 @@ struct Request {
 struct Target {
     verb: &'static str,
     resource: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,19 +166,6 @@ struct Fault {
     category: &'static str,
 }
 
-/// How a sync of a Job went, for the labels of its metrics.
-#[derive(Clone, Copy, Debug)]
-pub struct SyncOutcome {
-    /// How completions are told apart.
-    pub mode: CompletionModeView,
-    /// What the sync mainly did.
-    pub action: SyncAction,
-    /// Whether every step of its plan succeeded.
-    pub succeeded: bool,
-    /// Seconds from the snapshot to the last answer.
-    pub seconds: f64,
-}
-
 impl Metrics {
     /// Metrics that are all at zero; `version` and `engine` label `windlass_build_info`.
     #[must_use]
@@ -142,7 +180,16 @@ impl Metrics {
             jobs_finished: Family::default(),
             job_pods_finished: Family::default(),
             job_pods_creation: Family::default(),
+            job_finished_indexes: Family::default(),
+            jobs_by_external_controller: Family::default(),
+            pod_failures_handled: Family::default(),
+            held_pods: Family::default(),
+            stale_sync_skips: Family::default(),
+            // Upstream's buckets: 100 ms to 27 min.
+            job_deletion_duration: Histogram::new(exponential_buckets(0.1, 2.0, 14)),
             queue_depth: Family::default(),
+            queue_adds: Family::default(),
+            queue_retries: Family::default(),
             requests: Family::default(),
             request_duration: Family::new_with_constructor(request_buckets as fn() -> Histogram),
             in_flight: Family::default(),
@@ -152,7 +199,8 @@ impl Metrics {
             core_faults: Family::default(),
             runs: Counter::default(),
             inputs: Counter::default(),
-            events_dropped: Counter::default(),
+            reads_refused: Family::default(),
+            events_lost: Family::default(),
             synced: Gauge::default(),
         };
         metrics.register(version, engine);
@@ -185,17 +233,31 @@ impl Metrics {
                 self.core_faults.get_or_create(&Fault { category: fault_category(fault) }).inc();
             }
             Notice::StatusWritten { before, after } => self.status_written(before, after),
-            Notice::Rewound { .. } | Notice::Planned { .. } | Notice::Synced { .. } => {}
-            Notice::Refused { .. } | Notice::EventDropped => {}
+            Notice::PodCreation { reason, succeeded } => self.pod_creation(*reason, *succeeded),
+            Notice::FailureHandled { action } => {
+                self.pod_failures_handled.get_or_create(&Action { action }).inc();
+            }
+            Notice::ManagedElsewhere { by, .. } => {
+                let labels = ControllerName { controller_name: by.to_string() };
+                self.jobs_by_external_controller.get_or_create(&labels).inc();
+            }
+            Notice::JobExpired { late_ms, .. } => {
+                self.job_deletion_duration.observe(Duration::from_millis(*late_ms).as_secs_f64());
+            }
+            Notice::Synced { job: Some(sync), succeeded, .. } => self.synced(*sync, *succeeded),
+            Notice::Rewound { .. } | Notice::Synced { job: None, .. } => {}
+            Notice::ReadRefused { status, .. } => {
+                self.reads_refused.get_or_create(&Code { code: status.code }).inc();
+            }
+            Notice::Refused { .. } | Notice::EventLost { .. } => {}
         }
     }
 
-    /// Counts a sync of a Job.
-    pub fn synced(&self, outcome: SyncOutcome) {
+    fn synced(&self, sync: JobSync, succeeded: bool) {
         let labels = Sync {
-            completion_mode: mode_label(outcome.mode == CompletionModeView::Indexed),
-            result: if outcome.succeeded { "success" } else { "error" },
-            action: match outcome.action {
+            completion_mode: mode_label(sync.indexed),
+            result: if succeeded { "success" } else { "error" },
+            action: match sync.action {
                 SyncAction::Reconciling => "reconciling",
                 SyncAction::Tracking => "tracking",
                 SyncAction::PodsCreated => "pods_created",
@@ -203,22 +265,9 @@ impl Metrics {
             },
         };
         self.job_syncs.get_or_create(&labels).inc();
-        self.job_sync_duration.get_or_create(&labels).observe(outcome.seconds);
-    }
-
-    /// Counts a Pod that was created, or refused, for `job` as it was cached.
-    pub fn pod_creation(&self, job: Option<&Job>, succeeded: bool) {
-        let failed = job.is_some_and(|job| job.status.failed > 0);
-        let terminating = job.is_some_and(|job| job.status.terminating.unwrap_or(0) > 0);
-        let once_ended =
-            job.is_some_and(|job| job.spec.pod_replacement_policy == Some(PodReplacementPolicy::Failed));
-        let reason = match (failed, terminating) {
-            (true, _) if once_ended => "recreate_failed",
-            (true, _) | (_, true) => "recreate_terminating_or_failed",
-            (false, false) => "new",
-        };
-        let status = if succeeded { "succeeded" } else { "failed" };
-        self.job_pods_creation.get_or_create(&PodsCreation { reason, status }).inc();
+        // Milliseconds are exact enough: the smallest bucket ends at four.
+        let seconds = Duration::from_millis(sync.took_ms).as_secs_f64();
+        self.job_sync_duration.get_or_create(&labels).observe(seconds);
     }
 
     /// Counts a request that ended; `what` is a verb and a resource, `code` absent where there was no answer.
@@ -231,23 +280,43 @@ impl Metrics {
 
     /// Notes how many requests of a flow are in flight.
     pub fn in_flight(&self, flow: crate::request::Flow, number: usize) {
-        let flow = match flow {
-            crate::request::Flow::Read => "read",
-            crate::request::Flow::Write => "write",
-            crate::request::Flow::Event => "event",
-        };
-        self.in_flight.get_or_create(&Flow { flow }).set(signed(number));
+        self.in_flight.get_or_create(&Flow { flow: flow.label() }).set(signed(number));
     }
 
     /// Takes over the numbers that the state machine keeps itself.
-    pub fn state(&self, stats: &Stats, cache: &Cache, queue_depth: usize, synced: bool) {
+    pub fn state(&self, stats: &Stats, cache: &Cache, queue: &Queue, synced: bool) {
         catch_up(&self.runs, stats.runs);
         catch_up(&self.inputs, stats.inputs);
-        catch_up(&self.events_dropped, stats.events_dropped);
-        self.queue_depth.get_or_create(&Named { name: "job" }).set(signed(queue_depth));
+        for (loss, number) in &stats.events_lost {
+            catch_up(&self.events_lost.get_or_create(&Reason { reason: loss.label() }), *number);
+        }
+        for kind in KeyKind::ALL {
+            let (name, counts) = (Named { name: kind.queue() }, queue.counts(kind));
+            self.queue_depth.get_or_create(&name).set(i64::try_from(counts.depth).unwrap_or(i64::MAX));
+            catch_up(&self.queue_adds.get_or_create(&name), counts.adds);
+            catch_up(&self.queue_retries.get_or_create(&name), counts.retries);
+        }
+        let held = [("add", stats.held_pods_added), ("delete", stats.held_pods_deleted)];
+        for (event, number) in held {
+            catch_up(&self.held_pods.get_or_create(&Event { event }), number);
+        }
+        // What an upstream sync skips because its own writes have not come back is not skipped here; a Job
+        // waits only for Pods that somebody else counted.
+        let pods = GroupResource { group: "", resource: "pods" };
+        catch_up(&self.stale_sync_skips.get_or_create(&pods), stats.held_runs);
         self.cache_objects.get_or_create(&Resource { resource: "jobs" }).set(signed(cache.job_count()));
         self.cache_objects.get_or_create(&Resource { resource: "pods" }).set(signed(cache.pod_count()));
         self.synced.set(i64::from(synced));
+    }
+
+    fn pod_creation(&self, reason: Creation, succeeded: bool) {
+        let reason = match reason {
+            Creation::New => "new",
+            Creation::AfterTerminatingOrFailed => "recreate_terminating_or_failed",
+            Creation::AfterFailed => "recreate_failed",
+        };
+        let status = if succeeded { "succeeded" } else { "failed" };
+        self.job_pods_creation.get_or_create(&PodsCreation { reason, status }).inc();
     }
 
     fn status_written(&self, before: &Job, after: &Job) {
@@ -258,15 +327,34 @@ impl Metrics {
             let labels = Finished { completion_mode, result, reason: reason.to_owned() };
             self.jobs_finished.get_or_create(&labels).inc();
         }
-        let pods = [
-            ("succeeded", before.status.succeeded, after.status.succeeded),
-            ("failed", before.status.failed, after.status.failed),
-        ];
-        for (result, before, after) in pods {
-            if let Ok(more) = u64::try_from(i64::from(after) - i64::from(before)) {
-                self.job_pods_finished.get_or_create(&PodsFinished { completion_mode, result }).inc_by(more);
+        let (old, new) = (&before.status, &after.status);
+        let succeeded = if after.is_indexed() {
+            self.indexes_finished(before, after)
+        } else {
+            grown(old.succeeded.into(), new.succeeded.into())
+        };
+        let failed = grown(old.failed.into(), new.failed.into());
+        for (result, more) in [("succeeded", succeeded), ("failed", failed)] {
+            self.job_pods_finished.get_or_create(&PodsFinished { completion_mode, result }).inc_by(more);
+        }
+    }
+
+    /// Counts the indexes that have ended, as far as the Job still has them; gives how many succeeded.
+    fn indexes_finished(&self, before: &Job, after: &Job) -> u64 {
+        let bound = after.spec.completions.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+        let count = |text: Option<&str>| text.map_or(0, |text| i64::from(count_indexes(text, bound)));
+        let (old, new) = (&before.status, &after.status);
+        let is_per_index = after.spec.backoff_limit_per_index.is_some();
+        let succeeded = grown(count(Some(&old.completed_indexes)), count(Some(&new.completed_indexes)));
+        let failed = grown(count(old.failed_indexes.as_deref()), count(new.failed_indexes.as_deref()));
+        for (status, more) in [("succeeded", succeeded), ("failed", failed)] {
+            let labels =
+                FinishedIndexes { status, backoffLimit: if is_per_index { "perIndex" } else { "global" } };
+            if status == "succeeded" || is_per_index {
+                self.job_finished_indexes.get_or_create(&labels).inc_by(more);
             }
         }
+        succeeded
     }
 
     fn register(&mut self, version: &str, engine: &str) {
@@ -289,7 +377,40 @@ impl Metrics {
             "The number of Pods created by the Job controller, by the reason for their creation",
             self.job_pods_creation.clone(),
         );
-        registry.register("workqueue_depth", "Keys that wait in the workqueue", self.queue_depth.clone());
+        job.register(
+            "job_finished_indexes",
+            "The number of finished indexes",
+            self.job_finished_indexes.clone(),
+        );
+        job.register(
+            "jobs_by_external_controller",
+            "The number of Jobs managed by an external controller",
+            self.jobs_by_external_controller.clone(),
+        );
+        job.register(
+            "pod_failures_handled_by_failure_policy",
+            "The number of failed Pods handled by a failure policy, by the action of the rule that matched",
+            self.pod_failures_handled.clone(),
+        );
+        job.register(
+            "terminated_pods_tracking_finalizer",
+            "The number of ended Pods that were seen with the tracking finalizer, and without it since",
+            self.held_pods.clone(),
+        );
+        job.register(
+            "stale_sync_skips",
+            "Job syncs skipped because the cache might be stale",
+            self.stale_sync_skips.clone(),
+        );
+        registry.sub_registry_with_prefix("ttl_after_finished_controller").register(
+            "job_deletion_duration_seconds",
+            "The time it took to delete the job since it became eligible for deletion",
+            self.job_deletion_duration.clone(),
+        );
+        let queue = registry.sub_registry_with_prefix("workqueue");
+        queue.register("depth", "Keys that wait in the workqueue, due or not", self.queue_depth.clone());
+        queue.register("adds", "Keys added to the workqueue that were not queued", self.queue_adds.clone());
+        queue.register("retries", "Keys queued again after a failure", self.queue_retries.clone());
         let own = registry.sub_registry_with_prefix("windlass");
         own.register("requests", "Requests to the API server that ended", self.requests.clone());
         own.register(
@@ -312,7 +433,12 @@ impl Metrics {
         );
         own.register("core_runs", "Runs of the core", self.runs.clone());
         own.register("inputs", "Inputs of the state machine", self.inputs.clone());
-        own.register("events_dropped", "Events dropped because too many waited", self.events_dropped.clone());
+        own.register(
+            "reads_refused",
+            "Reads on which a key waits that the server refused, by its code",
+            self.reads_refused.clone(),
+        );
+        own.register("events_lost", "Events that are not recorded, by why", self.events_lost.clone());
         own.register("caches_synced", "Whether every cache holds a complete list", self.synced.clone());
         let build = [("version", version.to_owned()), ("engine", engine.to_owned())];
         own.register("build", "Version of the program, and the engine that runs the core", Info::new(build));
@@ -352,6 +478,11 @@ fn fault_category(fault: &EngineFault) -> &'static str {
         EngineFault::Trapped(_) => "trapped",
         EngineFault::LimitExceeded(_) => "limit_exceeded",
     }
+}
+
+/// How much a number has grown; 0 where it fell.
+fn grown(before: i64, after: i64) -> u64 {
+    u64::try_from(after.saturating_sub(before)).unwrap_or(0)
 }
 
 fn signed(number: usize) -> i64 {

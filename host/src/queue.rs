@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::key::Key;
+use crate::backoff::Backoff;
+use crate::key::{Key, KeyKind};
 
-/// First wait after a failed sync, milliseconds (upstream: DefaultJobApiBackOff).
-pub const BACKOFF_BASE_MS: u64 = 1_000;
-/// Longest wait after failed syncs, milliseconds (upstream: MaxJobApiBackOff).
-pub const BACKOFF_MAX_MS: u64 = 60_000;
+/// Wait of a key after a failed sync (upstream: DefaultJobApiBackOff, MaxJobApiBackOff).
+pub const SYNC_BACKOFF: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000 };
 
 /// The workqueue; instants are milliseconds of the monotonic clock.
 #[derive(Debug, Default)]
@@ -16,6 +15,18 @@ pub struct Queue {
     entries: BTreeMap<Key, Entry>,
     order: BTreeSet<(u64, u64, Key)>,
     sequence: u64,
+    counts: BTreeMap<KeyKind, QueueCounts>,
+}
+
+/// Numbers of one kind of key, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Keys that are queued, due or not.
+    pub depth: u64,
+    /// Times that a key was added which was not queued already.
+    pub adds: u64,
+    /// Times that a key was queued again after a failure.
+    pub retries: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +46,9 @@ impl Queue {
     pub fn add(&mut self, key: &Key, due: u64) {
         let entry = self.entries.entry(key.clone()).or_default();
         if entry.running {
+            if entry.again.is_none() {
+                self.counts.entry(key.kind()).or_default().adds += 1;
+            }
             entry.again = Some(entry.again.map_or(due, |again| again.min(due)));
             return;
         }
@@ -44,6 +58,10 @@ impl Queue {
                 return;
             }
             self.order.remove(&(queued, sequence, key.clone()));
+        } else {
+            let counts = self.counts.entry(key.kind()).or_default();
+            counts.adds += 1;
+            counts.depth += 1;
         }
         self.sequence += 1;
         entry.queued = Some((due, self.sequence));
@@ -60,6 +78,8 @@ impl Queue {
         let entry = self.entries.entry(key.clone()).or_default();
         entry.queued = None;
         entry.running = true;
+        let counts = self.counts.entry(key.kind()).or_default();
+        counts.depth = counts.depth.saturating_sub(1);
         Some(key)
     }
 
@@ -90,17 +110,18 @@ impl Queue {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.running = false;
         entry.again = None;
-        let wait = BACKOFF_BASE_MS.saturating_mul(1 << entry.failures.min(16)).min(BACKOFF_MAX_MS);
+        let wait = SYNC_BACKOFF.wait_ms(entry.failures);
         entry.failures = entry.failures.saturating_add(1);
         entry.not_before = now.saturating_add(wait);
         let due = entry.not_before;
+        self.counts.entry(key.kind()).or_default().retries += 1;
         self.add(key, due);
     }
 
-    /// Failed syncs in a row of `key`.
+    /// Numbers of one kind of key.
     #[must_use]
-    pub fn failures(&self, key: &Key) -> u32 {
-        self.entries.get(key).map_or(0, |entry| entry.failures)
+    pub fn counts(&self, kind: KeyKind) -> QueueCounts {
+        self.counts.get(&kind).copied().unwrap_or_default()
     }
 
     /// When the next key is due, if one is queued.
@@ -121,15 +142,18 @@ impl Queue {
         self.order.is_empty()
     }
 
-    /// Whether `key` runs now.
-    #[must_use]
-    pub fn is_running(&self, key: &Key) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.running)
+    /// Forgets every key, but not the numbers of the metrics.
+    pub fn reset(&mut self) {
+        self.clear();
+        self.entries.clear();
     }
 
     /// Forgets every key that does not run.
     pub fn clear(&mut self) {
         self.order.clear();
+        for counts in self.counts.values_mut() {
+            counts.depth = 0;
+        }
         self.entries.retain(|_, entry| entry.running);
         for entry in self.entries.values_mut() {
             entry.again = None;
@@ -177,10 +201,10 @@ mod tests {
         queue.take(0).unwrap();
         queue.failed(&key("a"), 100);
         queue.add(&key("a"), 100);
-        assert_eq!(queue.next_due(), Some(100 + BACKOFF_BASE_MS));
+        assert_eq!(queue.next_due(), Some(100 + SYNC_BACKOFF.base_ms));
         queue.take(1_100).unwrap();
         queue.failed(&key("a"), 1_100);
-        assert_eq!(queue.next_due(), Some(1_100 + 2 * BACKOFF_BASE_MS));
+        assert_eq!(queue.next_due(), Some(1_100 + 2 * SYNC_BACKOFF.base_ms));
         queue.take(3_100).unwrap();
         queue.done(&key("a"));
         queue.add(&key("a"), 3_101);
@@ -193,11 +217,11 @@ mod tests {
         queue.add(&key("a"), 0);
         queue.take(0).unwrap();
         queue.failed(&key("a"), 0);
-        queue.take(BACKOFF_BASE_MS).unwrap();
-        queue.again(&key("a"), BACKOFF_BASE_MS);
-        queue.take(BACKOFF_BASE_MS).unwrap();
-        queue.failed(&key("a"), BACKOFF_BASE_MS);
-        assert_eq!(queue.next_due(), Some(3 * BACKOFF_BASE_MS));
+        queue.take(SYNC_BACKOFF.base_ms).unwrap();
+        queue.again(&key("a"), SYNC_BACKOFF.base_ms);
+        queue.take(SYNC_BACKOFF.base_ms).unwrap();
+        queue.failed(&key("a"), SYNC_BACKOFF.base_ms);
+        assert_eq!(queue.next_due(), Some(3 * SYNC_BACKOFF.base_ms));
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{BUILT_IN_JOB_CONTROLLER, Job, Pod, failed_pod, uncounted_pods};
+use windlass_core::kube::{BUILT_IN_JOB_CONTROLLER, Job, Kind, Pod, failed_pod, uncounted_pods};
 use windlass_core::view::{
-    JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns,
+    JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
 };
 
 use crate::Now;
 use crate::cache::{Cache, PodEntry};
 use crate::engine::Snapshot;
-use crate::key::Name;
+use crate::key::{KeyKind, Name};
 
 /// A snapshot, and what its positions stand for.
 #[derive(Clone, Debug)]
@@ -21,6 +21,21 @@ pub struct Gathered {
     pub children: Vec<Arc<PodEntry>>,
     /// The Job, where the key stands for one.
     pub job: Option<Arc<Job>>,
+    /// What the key allows a plan to do.
+    pub scope: KeyKind,
+}
+
+impl Gathered {
+    /// The same for the Job's own key: to delete the Job by its age is another key's business.
+    #[must_use]
+    pub fn without_time_to_live(mut self) -> Self {
+        if let Snapshot::Job(snapshot) = Arc::make_mut(&mut self.snapshot)
+            && snapshot.job.ttl_seconds_after_finished.is_some()
+        {
+            Arc::make_mut(&mut snapshot.job).ttl_seconds_after_finished = None;
+        }
+        self
+    }
 }
 
 /// What one key carries from plan to plan.
@@ -54,7 +69,44 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
         live_owner: carried.live_owner,
         memo: carried.memo.clone(),
     };
-    Some(Gathered { snapshot: Arc::new(Snapshot::Job(snapshot)), children, job: Some(job.clone()) })
+    let snapshot = Arc::new(Snapshot::Job(snapshot));
+    Some(Gathered { snapshot, children, job: Some(job.clone()), scope: KeyKind::Job })
+}
+
+/// The snapshot of a Job that has ended, for its time to live alone: without Pods, which have no say in it.
+///
+/// `None` if it is not cached, not to be deleted by its age, or about to go already.
+#[must_use]
+pub fn time_to_live(
+    cache: &Cache,
+    name: &Name,
+    flags: &JobFlags,
+    now: Now,
+    carried: &Carried,
+) -> Option<Gathered> {
+    let entry = cache.job(name).filter(|entry| has_time_to_live(&entry.job))?;
+    let snapshot = JobSnapshot {
+        now_ms: now.unix_ms,
+        flags: flags.clone(),
+        job: entry.view.clone(),
+        uncounted: UncountedPods::default(),
+        pods: PodColumns::default(),
+        live_owner: carried.live_owner,
+        memo: Vec::new(),
+    };
+    let snapshot = Arc::new(Snapshot::Job(snapshot));
+    Some(Gathered {
+        snapshot,
+        children: Vec::new(),
+        job: Some(entry.job.clone()),
+        scope: KeyKind::TimeToLive,
+    })
+}
+
+/// Whether the Job has ended and is to be deleted some time after (upstream: needsCleanup).
+#[must_use]
+pub fn has_time_to_live(job: &Job) -> bool {
+    job.spec.ttl_seconds_after_finished.is_some() && job.is_finished() && !job.metadata.is_terminating()
 }
 
 /// The snapshot of a Pod that may have lost its Job, or `None` if it is not cached; `live` is what a live
@@ -69,13 +121,13 @@ pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwn
     };
     let snapshot = OrphanSnapshot { tracked: entry.pod.is_tracked(), owner };
     let snapshot = Arc::new(Snapshot::Orphan(snapshot));
-    Some(Gathered { snapshot, children: vec![entry.clone()], job: None })
+    Some(Gathered { snapshot, children: vec![entry.clone()], job: None, scope: KeyKind::OrphanPod })
 }
 
 /// The Job whose absence a live read has to confirm before the Pod counts as orphaned, if there is one.
 #[must_use]
 pub fn orphan_needs_read(cache: &Cache, name: &Name, flags: &JobFlags) -> Option<Name> {
-    let entry = cache.pod(name).filter(|entry| entry.crosses() && entry.pod.is_tracked())?;
+    let entry = cache.pod(name).filter(|entry| entry.is_tracked())?;
     orphan_owner(cache, &entry.pod, flags, None).err()?;
     let owner = entry.pod.metadata.controller()?;
     Some(Name { namespace: name.namespace.clone(), name: owner.name.clone() })
@@ -101,7 +153,7 @@ fn orphan_owner(
     live: Option<LiveOwner>,
 ) -> Result<OrphanOwner, NeedsLiveRead> {
     let Some(owner) = pod.metadata.controller() else { return Ok(OrphanOwner::Nobody) };
-    if &*owner.kind != "Job" || &*owner.api_version != "batch/v1" {
+    if !owner.names(Kind::Job) {
         return Ok(OrphanOwner::OtherKind);
     }
     if let Some(entry) = cache.job_name(&owner.uid).and_then(|name| cache.job(name)) {
@@ -129,7 +181,6 @@ fn children(cache: &Cache, job: &Job) -> Vec<Arc<PodEntry>> {
     if let Some(selector) = &job.spec.selector {
         let selected = cache
             .pods_without_controller(namespace)
-            // One that has ended may have been counted before it was let go, so it stays where it is.
             .filter(|entry| entry.crosses() && selector.matches(&entry.pod.metadata.labels));
         children.extend(selected.map(|entry| {
             let row = windlass_core::kube::pod_row(&entry.pod, job);

@@ -12,9 +12,15 @@ use windlass_sandbox::cluster::{Cluster, ClusterOptions};
 const HOUR_MS: u64 = 3_600_000;
 
 fn run(manifests: &[String]) -> Driver {
+    run_on(1, manifests)
+}
+
+fn run_on(nodes: usize, manifests: &[String]) -> Driver {
     let mut cluster = Cluster::new(ClusterOptions::default());
-    let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"node-1"}}"#.to_owned();
-    for manifest in std::iter::once(&node).chain(manifests) {
+    let node =
+        |number| format!(r#"{{"apiVersion":"v1","kind":"Node","metadata":{{"name":"node-{number}"}}}}"#);
+    let nodes: Vec<String> = (1..=nodes).map(node).collect();
+    for manifest in nodes.iter().chain(manifests) {
         cluster
             .request(0, |store| store.apply_manifest(Actor::USER, manifest))
             .expect("the manifest is applied");
@@ -61,17 +67,21 @@ fn an_indexed_job_counts_each_index_once() {
 }
 
 #[test]
-fn what_runs_when_a_success_policy_is_met_is_freed_without_being_counted() {
-    let manifest = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"race","namespace":"default"},
-        "spec":{"completions":3,"parallelism":3,"completionMode":"Indexed",
-            "successPolicy":{"rules":[{"succeededCount":1}]},
-            "template":{"metadata":{"annotations":{"sandbox.windlass.dev/run-seconds":"10-1000"}},
-                "spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}}"#;
-    let driver = run(&[manifest.to_owned()]);
-    let Object::Job(race) = driver.cluster().store().get(Kind::Job, "default", "race").expect("it is there")
+fn ten_thousand_pods_cost_hardly_more_than_a_create_and_a_patch_each() {
+    const PODS: u64 = 10_000;
+    let driver = run_on(20, &[job("large", &format!(r#""completions":{PODS},"parallelism":2000"#))]);
+    let requests = &driver.progress().requests;
+    let count = |what: &str| requests.get(what).copied().unwrap_or(0);
+    let statuses = count("update jobs/status");
+    assert_eq!((count("create pods"), count("patch pods")), (PODS, PODS));
+    assert!(statuses <= PODS * 3 / 100, "{requests:#?} in {} ms", driver.progress().virtual_ms);
+    let events = count("create events") + count("patch events");
+    assert!(events <= 30, "{requests:#?}");
+    let Object::Job(large) =
+        driver.cluster().store().get(Kind::Job, "default", "large").expect("it is there")
     else {
         panic!("not a Job")
     };
-    assert!(race.is_finished(), "{:#?}", race.status);
-    assert_eq!((race.status.succeeded, race.status.failed), (1, 0));
+    assert!(large.is_finished(), "{:#?}", large.status);
+    println!("{PODS} Pods: {statuses} status writes, {events} Events, {} ms", driver.progress().virtual_ms);
 }

@@ -272,11 +272,12 @@ fn indexes() -> impl Strategy<Value = Str> {
 fn flags() -> impl Strategy<Value = JobFlags> {
     let sensible =
         option::weighted(0.2, text()).prop_map(|managed_by| JobFlags { managed_by, ..JobFlags::default() });
-    let odd = (number(), number(), number(), number(), number(), option::of(text())).prop_map(
+    let odd = (number(), number(), number(), number(), number(), number(), option::of(text())).prop_map(
         |(
             backoff_base_ms,
             backoff_max_ms,
             sync_batch_ms,
+            progress_window_ms,
             max_uncounted_pods,
             max_pods_per_sync,
             managed_by,
@@ -285,6 +286,7 @@ fn flags() -> impl Strategy<Value = JobFlags> {
                 backoff_base_ms,
                 backoff_max_ms,
                 sync_batch_ms,
+                progress_window_ms,
                 max_uncounted_pods,
                 max_pods_per_sync,
                 managed_by,

@@ -260,14 +260,14 @@ fn the_core_asks_through_the_boundary() {
     let wasm = WasmEngine::embedded().expect("a core is built in: run `make core`");
     let mut runner = TestRunner::deterministic();
     let mut asked = 0;
-    for _ in 0..200 {
+    for _ in 0..2_000 {
         let tree = arbitrary::job_snapshot().new_tree(&mut runner).unwrap();
         let counting = Arc::new(Counting::default());
         let policy: SharedPolicy = counting.clone();
         let _ = wasm.reconcile(&Snapshot::Job(tree.current()), &policy);
         asked += counting.questions.load(Ordering::Relaxed);
     }
-    assert!(asked > 0, "no snapshot of 200 made the core ask anything");
+    assert!(asked > 0, "no snapshot of 2,000 made the core ask anything");
 }
 
 /// What the host gathers of `job` and `pods` from its cache.

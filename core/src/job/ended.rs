@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use crate::kube::{ConditionStatus, JobCondition};
 use crate::plan::{Action, Plan, Read, SyncAction};
-use crate::view::{JobStatusView, LiveOwner};
+use crate::view::LiveOwner;
 
+use super::conditions::{COMPLETE, FAILED};
 use super::facts::Facts;
-use super::{conditions, managed_by};
+use super::managed_by;
 
 /// The plan for a Job that has a terminal condition; `None` if it has none.
 ///
@@ -18,9 +19,11 @@ use super::{conditions, managed_by};
 /// whoever manages the Job, as upstream, and does not wait for the clean-up: what refuses that would else keep
 /// the Job for ever.
 pub(super) fn plan(facts: &Facts<'_>) -> Option<Plan> {
-    let ended = terminal_condition(&facts.job.status)?;
+    terminal_condition(&facts.job.status.conditions)?;
     let mut plan = Plan::default();
-    let wait_ms = expiry_ms(facts, ended).map(|expiry_ms| facts.until_ms(expiry_ms));
+    let ttl_seconds = facts.job.ttl_seconds_after_finished.filter(|_| !facts.deleting);
+    let expiry_ms = ttl_seconds.and_then(|seconds| expiry_ms(&facts.job.status.conditions, seconds));
+    let wait_ms = expiry_ms.map(|expiry_ms| facts.until_ms(expiry_ms));
     let is_expired = wait_ms == Some(0);
     if is_expired && facts.snapshot.live_owner.is_none() {
         plan.read = Some(Read::Owner);
@@ -50,16 +53,16 @@ fn clean_up(facts: &Facts<'_>, plan: &mut Plan) {
     }
 }
 
-fn terminal_condition(status: &JobStatusView) -> Option<&JobCondition> {
-    status.conditions.iter().find(|condition| {
-        condition.status == ConditionStatus::True
-            && matches!(&*condition.kind, conditions::COMPLETE | conditions::FAILED)
-    })
+/// When a Job with these conditions is to be deleted, milliseconds since the Unix epoch: so many seconds after
+/// its end; `None` if it has not ended, or nobody knows when.
+#[must_use]
+pub fn expiry_ms(conditions: &[JobCondition], ttl_seconds: u32) -> Option<i64> {
+    let ended_ms = terminal_condition(conditions)?.last_transition_time?.unix_ms();
+    Some(ended_ms.saturating_add(i64::from(ttl_seconds).saturating_mul(1000)))
 }
 
-/// When the Job is to be deleted, milliseconds since the Unix epoch; `None` for never.
-fn expiry_ms(facts: &Facts<'_>, ended: &JobCondition) -> Option<i64> {
-    let seconds = facts.job.ttl_seconds_after_finished.filter(|_| !facts.deleting)?;
-    let ended_ms = ended.last_transition_time?.unix_ms();
-    Some(ended_ms.saturating_add(i64::from(seconds).saturating_mul(1000)))
+fn terminal_condition(conditions: &[JobCondition]) -> Option<&JobCondition> {
+    conditions.iter().find(|condition| {
+        condition.status == ConditionStatus::True && matches!(&*condition.kind, COMPLETE | FAILED)
+    })
 }

@@ -73,6 +73,17 @@ impl Matches {
     }
 }
 
+/// The action of the first rule that matches the failed Pod; `None` if none does.
+#[must_use]
+pub fn action_on<'rules>(
+    rules: &'rules [PodFailurePolicyRule],
+    pod: &FailedPod,
+) -> Option<&'rules PodFailurePolicyAction> {
+    let is_known = |rule: &PodFailurePolicyRule| !matches!(rule.action, PodFailurePolicyAction::Other(_));
+    let rule = rules.iter().find(|rule| is_known(rule) && cause(rule, pod).is_some())?;
+    Some(&rule.action)
+}
+
 /// What the first rule that matches says of the Pod, and the message if the Job is to fail.
 fn first_match(rules: &[PodFailurePolicyRule], pod: &FailedPod) -> Option<(Match, Option<String>)> {
     rules.iter().enumerate().find_map(|(number, rule)| {

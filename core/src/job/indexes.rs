@@ -19,6 +19,12 @@ struct Interval {
     last: u32,
 }
 
+/// How many indexes below `bound` a status lists in compact text, such as `0-4,7`.
+#[must_use]
+pub fn count_indexes(text: &str, bound: u32) -> u32 {
+    CompletionIndexes::parse(text, bound).0.total()
+}
+
 impl CompletionIndexes {
     /// The indexes below `bound` that `text` names, and whether the text held nothing else.
     ///

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use crate::kube::{ConditionStatus, Time};
-use crate::plan::{EventRecord, JobStatusWrite};
+use crate::plan::{EventRecord, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES};
 
 use super::conditions::{
     self, COMPLETE, FAILED, FAILURE_TARGET, SUCCESS_CRITERIA_MET, SUSPENDED, Why, condition,
@@ -13,9 +13,6 @@ use super::counting::Record;
 use super::ending::Ending;
 use super::facts::Facts;
 use super::progress::Progress;
-
-/// Longest message of an Event, bytes (upstream: events.k8s.io validation); a policy's message may be longer.
-const MAX_EVENT_MESSAGE_BYTES: usize = 1024;
 
 /// A status to be written, and the Events that follow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

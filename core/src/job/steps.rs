@@ -17,6 +17,10 @@ use super::memo::{Failures, Memo};
 use super::progress::Progress;
 use super::status::{Draft, Living};
 
+/// Creates for which the record of Pods that ended does not wait: fewer are sent at once, or nearly so, and
+/// then one status says all.
+const MANY_CREATES: usize = 16;
+
 /// What was decided.
 pub(super) struct Decisions<'facts, 'snapshot> {
     /// The snapshot.
@@ -65,6 +69,13 @@ impl Decisions<'_, '_> {
         let change = core::mem::take(&mut self.managed.change);
         let success = self.after(&change);
         let written = match step(change) {
+            Some(Action::CreatePods(slots))
+                if slots.len() >= MANY_CREATES
+                    && let Some(written) = self.record_beside(&mut plan) =>
+            {
+                plan.push(Action::CreatePods(slots), Vec::new());
+                written
+            }
             Some(action) => {
                 let step = plan.push(action, Vec::new());
                 let written = self.branch(&mut plan, &success, &[Dependency::succeeded(step)]);
@@ -76,6 +87,23 @@ impl Decisions<'_, '_> {
         plan.requeue_after_ms = self.requeue_after_ms(written);
         plan.memo = self.memo(written).encode(&self.facts.job.uid);
         plan
+    }
+
+    /// Records the Pods that ended beside the creates, where some are recorded now: they have waited, and creates
+    /// may take a while. The status then counts the active Pods as the snapshot shows them; the next one, which
+    /// their replacements bring anyway, counts those.
+    fn record_beside(&self, plan: &mut Plan) -> Option<Written> {
+        if self.ending.is_some() {
+            return None;
+        }
+        let mut beside = Plan::default();
+        let written = self.branch(&mut beside, &self.after_failure(), &[]);
+        let frees = beside.steps.iter().any(|step| matches!(step.action, Action::UntrackPods(_)));
+        if !frees || written.is_ending {
+            return None;
+        }
+        plan.steps = beside.steps;
+        Some(written)
     }
 
     /// The steps of one branch; each follows `after`.
@@ -94,7 +122,7 @@ impl Decisions<'_, '_> {
         }
         let finish = counted_ending.filter(|_| !record.is_full && branch.living.terminating == 0);
         let difference = Difference::between(facts.snapshot, &draft);
-        let due = match batching::due(facts, difference) {
+        let due = match batching::due(facts, difference, record.untrack.len()) {
             // A full record has nothing to gather; a Job that ends, or is deleted, has somebody waiting.
             Due::InMs(_) if finish.is_some() || record.is_full || facts.deleting => Due::Now,
             due @ (Due::Now | Due::InMs(_)) => due,

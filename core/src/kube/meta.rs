@@ -9,7 +9,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::Time;
+use super::{Kind, Time};
 
 /// Shared text: copies cost a reference count.
 pub type Str = Arc<str>;
@@ -132,6 +132,14 @@ pub struct OwnerReference {
     /// Whether foreground deletion of the owner waits for the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_owner_deletion: Option<bool>,
+}
+
+impl OwnerReference {
+    /// Whether the owner is of `kind`, in the version that the controllers use.
+    #[must_use]
+    pub fn names(&self, kind: Kind) -> bool {
+        *self.kind == *kind.name() && *self.api_version == *kind.api_version()
+    }
 }
 
 /// A label selector: all of its parts must match.

@@ -62,6 +62,7 @@ struct FlagsDocument {
     backoff_base_ms: Option<u32>,
     backoff_max_ms: Option<u32>,
     sync_batch_ms: Option<u32>,
+    progress_window_ms: Option<u32>,
     max_uncounted_pods: Option<u32>,
     max_pods_per_sync: Option<u32>,
     managed_by: Option<Str>,
@@ -121,6 +122,10 @@ impl FlagsDocument {
             backoff_base_ms: self.backoff_base_ms.unwrap_or(upstream.backoff_base_ms),
             backoff_max_ms: self.backoff_max_ms.unwrap_or(upstream.backoff_max_ms),
             sync_batch_ms: self.sync_batch_ms.unwrap_or(upstream.sync_batch_ms),
+            progress_window_ms: self
+                .progress_window_ms
+                .or(self.sync_batch_ms)
+                .unwrap_or(upstream.progress_window_ms),
             max_uncounted_pods: self.max_uncounted_pods.unwrap_or(upstream.max_uncounted_pods),
             max_pods_per_sync: self.max_pods_per_sync.unwrap_or(upstream.max_pods_per_sync),
             managed_by: self.managed_by,

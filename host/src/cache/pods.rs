@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::kube::{Job, Pod, ResourceVersion, Str, Uid, pod_row};
-use windlass_core::view::PodRow;
+use windlass_core::view::{PodRow, pod_flag};
 
 use super::Change;
 use crate::key::Name;
@@ -25,6 +25,17 @@ impl PodEntry {
     #[must_use]
     pub fn crosses(&self) -> bool {
         !self.removed && (!self.pod.is_terminal() || self.pod.is_tracked())
+    }
+
+    /// Whether the tracking finalizer has still to come off.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        !self.removed && self.pod.is_tracked()
+    }
+
+    /// Whether the Pod has ended and keeps the tracking finalizer.
+    fn is_held(&self) -> bool {
+        self.is_tracked() && self.pod.is_terminal()
     }
 
     fn controller(&self) -> Option<&Uid> {
@@ -79,14 +90,17 @@ impl PodCache {
         let removed = before.is_some_and(|entry| entry.removed && entry.pod.metadata.uid == pod.metadata.uid);
         let owner_before = before.and_then(|entry| entry.controller().cloned());
         let row = row_for(&pod, job);
+        let is_passive = before.is_some_and(|entry| is_passive(&entry.row, &row));
+        let held_before = before.is_some_and(|entry| entry.is_held());
         let entry = Arc::new(PodEntry { pod, row, removed });
         let owner = entry.controller().cloned();
         if owner_before != owner {
             self.unlink(&name, owner_before.as_ref());
         }
         self.link(&name, owner.as_ref(), &entry);
+        let held = [held_before, entry.is_held()];
         self.by_name.insert(name.clone(), entry);
-        changes.push(Change::Pod { name, owners: [owner_before, owner] });
+        changes.push(Change::Pod { name, owners: [owner_before, owner], is_passive, held });
     }
 
     /// Removes a Pod unless it is newer than `at`.
@@ -95,10 +109,10 @@ impl PodCache {
         if entry.pod.metadata.resource_version > at {
             return;
         }
-        let owner = entry.controller().cloned();
+        let (owner, held) = (entry.controller().cloned(), [entry.is_held(), false]);
         self.by_name.remove(name);
         self.unlink(name, owner.as_ref());
-        changes.push(Change::Pod { name: name.clone(), owners: [owner, None] });
+        changes.push(Change::Pod { name: name.clone(), owners: [owner, None], is_passive: false, held });
     }
 
     /// Marks a Pod as gone on the server's word.
@@ -107,11 +121,12 @@ impl PodCache {
         if entry.pod.metadata.uid != *uid || entry.removed {
             return;
         }
-        let owner = entry.controller().cloned();
+        let (owner, held) = (entry.controller().cloned(), [entry.is_held(), false]);
         let entry = Arc::new(PodEntry { removed: true, ..PodEntry::clone(entry) });
         self.link(name, owner.as_ref(), &entry);
         self.by_name.insert(name.clone(), entry);
-        changes.push(Change::Pod { name: name.clone(), owners: [owner.clone(), owner] });
+        let owners = [owner.clone(), owner];
+        changes.push(Change::Pod { name: name.clone(), owners, is_passive: false, held });
     }
 
     /// Makes the rows of a Job's Pods again, now that the Job is known.
@@ -146,6 +161,16 @@ impl PodCache {
             self.by_controller.remove(uid);
         }
     }
+}
+
+/// Whether two rows of a Pod differ in its readiness and its node at most: these change by nobody's doing.
+fn is_passive(before: &PodRow, after: &PodRow) -> bool {
+    let rest = |row: &PodRow| PodRow {
+        flags: row.flags & !(pod_flag::READY | pod_flag::BOUND),
+        ready_changed_s: 0,
+        ..*row
+    };
+    rest(before) == rest(after)
 }
 
 fn row_for(pod: &Pod, job: Option<&Job>) -> PodRow {

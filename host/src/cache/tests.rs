@@ -125,7 +125,7 @@ fn a_job_of_the_same_name_with_another_uid_is_another_job() {
     changes.clear();
     cache.watched(job("second", 4, 1), &mut changes);
     assert!(changes.contains(&Change::JobGone { name: name("work"), uid: "first".into() }));
-    assert!(changes.contains(&Change::Job { name: name("work"), spec: true, counts: false }));
+    assert!(changes.contains(&Change::Job { name: name("work"), spec: true, counts: false, is_new: true }));
     assert_eq!(cache.job_name(&"first".into()), None);
     assert_eq!(cache.job_name(&"second".into()), Some(&name("work")));
 }
@@ -140,8 +140,8 @@ fn only_a_change_of_the_spec_or_a_deletion_puts_a_plan_out_of_date() {
     assert_eq!(
         changes,
         [
-            Change::Job { name: name("work"), spec: false, counts: false },
-            Change::Job { name: name("work"), spec: true, counts: false }
+            Change::Job { name: name("work"), spec: false, counts: false, is_new: false },
+            Change::Job { name: name("work"), spec: true, counts: false, is_new: false }
         ]
     );
 }

@@ -154,6 +154,8 @@ impl Plan {
             backoff_base_ms: ms(flags.job_backoff_base, file.job_backoff_base, defaults.backoff_base_ms),
             backoff_max_ms: ms(flags.job_backoff_max, file.job_backoff_max, defaults.backoff_max_ms),
             sync_batch_ms: ms(flags.job_sync_batch, file.job_sync_batch, defaults.sync_batch_ms),
+            // The controller narrows it for each look at a Job.
+            progress_window_ms: ms(flags.job_sync_batch, file.job_sync_batch, defaults.sync_batch_ms),
             max_uncounted_pods: positive(
                 "--job-max-uncounted-pods",
                 flags.job_max_uncounted_pods.or(file.job_max_uncounted_pods),

@@ -1,31 +1,32 @@
 //! What answers mean: into the cache, to the plan that asked, or to a read that settles them.
 
-use std::sync::Arc;
-
-use windlass_core::kube::{ApiStatus, Kind, Object, ObjectMeta, Uid};
+use windlass_core::job::expiry_ms;
+use windlass_core::kube::{ApiStatus, Job, Kind, Object, ObjectMeta, Uid};
 use windlass_core::view::LiveOwner;
 
+use super::events::{Said, Waiting};
 use super::{Controller, Notice};
 use crate::Now;
 use crate::apply::{Execution, Failure, Refusal, Settled, Ticket, refusal};
+use crate::backoff::Backoff;
 use crate::key::{Key, Name};
-use crate::request::{EventManifest, Flow, Operation, Outcome, RequestId, Term};
+use crate::request::{Flow, Operation, Outcome, RequestId};
 
-/// First wait before a read that settles an outcome is tried again, milliseconds.
-pub(super) const READ_RETRY_BASE_MS: u64 = 100;
-/// Longest such wait, milliseconds.
-pub(super) const READ_RETRY_MAX_MS: u64 = 10_000;
-/// How often an Event is tried before it is given up.
-pub(super) const MAX_EVENT_TRIES: u32 = 5;
+/// Wait before a read is tried again that was not answered, or that the server could not answer for now.
+pub(super) const READ_BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 10_000 };
+/// The same for a read that the server refused: only people can change that.
+pub(super) const REFUSED_READ_BACKOFF: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000 };
 /// How long a flow rests after a 429 that names no time, milliseconds.
 pub(super) const DEFAULT_PAUSE_MS: u64 = 1_000;
+/// Longest rest of a flow, milliseconds, however long the server asks for: it may have meant one client of many.
+pub(super) const MAX_PAUSE_MS: u64 = 60_000;
 
 /// A request that was handed out.
 #[derive(Debug)]
 pub(super) enum Pending {
     Write { key: Key, ticket: Ticket, operation: Operation },
     Read(ReadDue),
-    Event { event: Arc<EventManifest>, tries: u32 },
+    Event(Waiting),
 }
 
 /// A read that is due.
@@ -71,14 +72,14 @@ impl Controller {
         self.stats.inputs += 1;
         let Some(pending) = self.pending.remove(&id) else { return };
         if let Outcome::Rejected(status) = &outcome
-            && status.code == 429
+            && let Some(wait_ms) = pause_ms(status)
         {
             let flow = match &pending {
                 Pending::Write { .. } => Flow::Write,
                 Pending::Read(_) => Flow::Read,
-                Pending::Event { .. } => Flow::Event,
+                Pending::Event(_) => Flow::Event,
             };
-            let until = now.monotonic_ms.saturating_add(status.retry_after_ms.unwrap_or(DEFAULT_PAUSE_MS));
+            let until = now.monotonic_ms.saturating_add(wait_ms);
             let paused = self.paused.entry(flow).or_default();
             *paused = (*paused).max(until);
         }
@@ -87,19 +88,7 @@ impl Controller {
                 self.write_answered(now, &key, ticket, operation, outcome);
             }
             Pending::Read(read) => self.read_answered(now, read, outcome),
-            Pending::Event { event, tries } => self.event_answered(event, tries, &outcome),
-        }
-    }
-
-    /// Tries an Event again that the server did not take for now; its name keeps it from being recorded twice.
-    fn event_answered(&mut self, event: Arc<EventManifest>, tries: u32, outcome: &Outcome) {
-        let again = match outcome {
-            Outcome::NotSent | Outcome::Unknown => true,
-            Outcome::Rejected(status) => status.code == 429 || status.code >= 500,
-            Outcome::Done(_) => false,
-        };
-        if again && tries < MAX_EVENT_TRIES {
-            self.events.push_back((event, tries + 1));
+            Pending::Event(waiting) => self.event_answered(now, waiting, outcome),
         }
     }
 
@@ -125,8 +114,10 @@ impl Controller {
                     self.settle_by_read(key, ticket, operation, doubt);
                 }
                 Refusal::Refused => {
+                    let is_ending = status.namespace_terminating;
                     self.report_refusal(now, key, &operation, status);
-                    self.settle(now, key, ticket, &Settled::Failed(Failure::Refused));
+                    let failure = if is_ending { Failure::NamespaceEnding } else { Failure::Refused };
+                    self.settle(now, key, ticket, &Settled::Failed(failure));
                 }
             },
         }
@@ -143,8 +134,10 @@ impl Controller {
         self.report_done(now, key, operation, object.as_ref());
         let mut changes = Vec::new();
         match (operation, &object) {
-            (Operation::DeletePod(_), Some(Object::Pod(answer))) if is_kept(&answer.metadata) => {
-                self.cache.acknowledged(Object::Pod(answer.clone()), &mut changes);
+            (Operation::DeletePod(_) | Operation::DeleteJob(_), Some(answer))
+                if is_kept(answer.metadata()) =>
+            {
+                self.cache.acknowledged(answer.clone(), &mut changes);
             }
             (Operation::DeletePod(_) | Operation::DeleteJob(_), _) => self.confirm_gone(now, operation),
             // The answer to a patch that removes what kept the object shows it once more.
@@ -167,7 +160,7 @@ impl Controller {
             | Operation::AdoptPod { .. }
             | Operation::WriteJobStatus(_)
             | Operation::Get { .. }
-            | Operation::CreateEvent(_) => return,
+            | Operation::RecordEvent(_) => return,
         };
         let name = Name { namespace: target.namespace.clone(), name: target.name.clone() };
         let mut changes = Vec::new();
@@ -190,17 +183,14 @@ impl Controller {
         self.reads.push_back(ReadDue { key: key.clone(), target, kind, purpose, tries: 0 });
     }
 
-    /// Starts a plan of nothing but a live read of the Job that a Pod names.
-    pub(super) fn read_owner(&mut self, _now: Now, term: Term, key: Key, job: Name) {
-        self.begin_read(Execution::waiting_for_read(key, term), job);
-    }
-
+    /// Starts a plan of nothing but a live read of the Job of that name.
     pub(super) fn begin_read(&mut self, mut execution: Execution, job: Name) {
         let key = execution.key.clone();
-        let uid = match (&execution.job, &key) {
-            (Some(job), _) => job.metadata.uid.clone(),
-            (None, Key::OrphanPod(name) | Key::Job(name)) => {
-                let owner = self.cache.pod(name).and_then(|entry| entry.pod.metadata.controller());
+        let uid = match &execution.job {
+            Some(job) => job.metadata.uid.clone(),
+            None => {
+                let pod = self.cache.pod(key.name());
+                let owner = pod.and_then(|entry| entry.pod.metadata.controller());
                 owner.map(|owner| owner.uid.clone()).unwrap_or_default()
             }
         };
@@ -213,7 +203,7 @@ impl Controller {
     fn read_answered(&mut self, now: Now, mut read: ReadDue, outcome: Outcome) {
         let found = match outcome {
             Outcome::Done(Some(object)) => Some(object),
-            Outcome::Rejected(status) if status.is_not_found() => None,
+            Outcome::Rejected(ref status) if status.is_not_found() => None,
             Outcome::Done(None) | Outcome::Rejected(_) | Outcome::NotSent | Outcome::Unknown
                 if self.shutting_down =>
             {
@@ -221,7 +211,7 @@ impl Controller {
             }
             Outcome::Done(None) | Outcome::Rejected(_) | Outcome::NotSent | Outcome::Unknown => {
                 // Until it is answered the key waits: nothing may be built on an unknown outcome.
-                let wait = READ_RETRY_BASE_MS.saturating_mul(1 << read.tries.min(10)).min(READ_RETRY_MAX_MS);
+                let wait = self.wait_for_read(&read, outcome);
                 read.tries = read.tries.saturating_add(1);
                 self.sequence += 1;
                 self.reads_later.insert((now.monotonic_ms.saturating_add(wait), self.sequence), read);
@@ -250,6 +240,26 @@ impl Controller {
                 self.queue.again(&read.key, now.monotonic_ms);
             }
         }
+    }
+
+    /// How long to wait, milliseconds, before a read is tried again that ended so; says once that it was refused.
+    fn wait_for_read(&mut self, read: &ReadDue, outcome: Outcome) -> u64 {
+        let status = match outcome {
+            Outcome::Rejected(status) => status,
+            Outcome::Done(_) | Outcome::NotSent | Outcome::Unknown => {
+                return READ_BACKOFF.wait_ms(read.tries);
+            }
+        };
+        let is_passing = status.code == 429 || status.code >= 500;
+        let backoff = if is_passing { READ_BACKOFF } else { REFUSED_READ_BACKOFF };
+        let wait_ms = backoff.wait_ms(read.tries).max(status.retry_after_ms.unwrap_or(0));
+        self.notice(Notice::ReadRefused {
+            key: read.key.clone(),
+            what: read.operation().describe(),
+            status,
+            again: read.tries > 0,
+        });
+        wait_ms
     }
 
     /// Ends a read that will not be answered any more: what it was to settle counts as not done.
@@ -289,6 +299,9 @@ impl Controller {
             (Operation::UntrackPod { .. } | Operation::DeletePod(_) | Operation::ReleasePod { .. }, None) => {
                 true
             }
+            (Operation::DeleteJob(job), Some(Object::Job(now))) => {
+                now.metadata.uid != job.uid || now.metadata.is_terminating()
+            }
             (Operation::DeleteJob(_), None) => true,
             (Operation::WriteJobStatus(sent), Some(Object::Job(now))) => {
                 now.metadata.uid == sent.metadata.uid && now.status == sent.status
@@ -325,43 +338,66 @@ impl Controller {
         let job = self.executing.get(key).and_then(|execution| execution.job.clone());
         match operation {
             Operation::CreatePod(manifest) => {
+                self.notice_creation(key, true);
                 let message = format!("Created pod: {}", manifest.metadata.name);
-                self.push_event(now, job.as_deref(), false, &"SuccessfulCreate".into(), message);
+                self.push_event(now, job.as_deref(), of_pod(false, "SuccessfulCreate", message));
             }
             Operation::DeletePod(pod) => {
                 let message = format!("Deleted pod: {}", pod.name);
-                self.push_event(now, job.as_deref(), false, &"SuccessfulDelete".into(), message);
+                self.push_event(now, job.as_deref(), of_pod(false, "SuccessfulDelete", message));
             }
             Operation::WriteJobStatus(_) => {
                 if let (Some(before), Some(Object::Job(after))) = (job, object) {
                     self.notice(Notice::StatusWritten { before, after: after.clone() });
                 }
             }
+            Operation::DeleteJob(_) => {
+                if let Some(late_ms) = job.and_then(|job| late_ms(now, &job)) {
+                    self.notice(Notice::JobExpired { key: key.clone(), late_ms });
+                }
+            }
             Operation::UntrackPod { .. }
             | Operation::AdoptPod { .. }
             | Operation::ReleasePod { .. }
-            | Operation::DeleteJob(_)
             | Operation::Get { .. }
-            | Operation::CreateEvent(_) => {}
+            | Operation::RecordEvent(_) => {}
+        }
+    }
+
+    fn notice_creation(&mut self, key: &Key, succeeded: bool) {
+        if let Some(execution) = self.executing.get(key) {
+            let reason = execution.creation;
+            self.notice(Notice::PodCreation { reason, succeeded });
         }
     }
 
     fn report_refusal(&mut self, now: Now, key: &Key, operation: &Operation, status: ApiStatus) {
         let job = self.executing.get(key).and_then(|execution| execution.job.clone());
+        if matches!(operation, Operation::CreatePod(_)) {
+            self.notice_creation(key, false);
+        }
         if !status.namespace_terminating && status.code != 429 {
             match operation {
                 Operation::CreatePod(_) => {
                     let message = format!("Error creating: {}", status.message);
-                    self.push_event(now, job.as_deref(), true, &"FailedCreate".into(), message);
+                    self.push_event(now, job.as_deref(), of_pod(true, "FailedCreate", message));
                 }
                 Operation::DeletePod(_) => {
                     let message = format!("Error deleting: {}", status.message);
-                    self.push_event(now, job.as_deref(), true, &"FailedDelete".into(), message);
+                    self.push_event(now, job.as_deref(), of_pod(true, "FailedDelete", message));
                 }
                 _ => {}
             }
         }
         self.notice(Notice::Refused { key: key.clone(), what: operation.describe(), status });
+    }
+}
+
+/// How long, milliseconds, the flow rests whose request was refused with `status`.
+fn pause_ms(status: &ApiStatus) -> Option<u64> {
+    match status.retry_after_ms {
+        Some(wait_ms) => Some(wait_ms.min(MAX_PAUSE_MS)),
+        None => (status.code == 429).then_some(DEFAULT_PAUSE_MS),
     }
 }
 
@@ -375,6 +411,18 @@ fn is_ended(metadata: &ObjectMeta) -> bool {
     metadata.is_terminating()
         && metadata.finalizers.is_empty()
         && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+}
+
+/// How long after the end of its time to live a Job is deleted, milliseconds.
+fn late_ms(now: Now, job: &Job) -> Option<u64> {
+    let ttl_seconds = u32::try_from(job.spec.ttl_seconds_after_finished?).ok()?;
+    let expiry_ms = expiry_ms(&job.status.conditions, ttl_seconds)?;
+    Some(u64::try_from(now.unix_ms.saturating_sub(expiry_ms)).unwrap_or(0))
+}
+
+/// An Event about one of a Job's Pods.
+fn of_pod(warning: bool, reason: &str, message: String) -> Said {
+    Said { warning, of_pod: true, reason: reason.into(), message }
 }
 
 fn live_owner(uid: &Uid, found: Option<&Object>) -> LiveOwner {
@@ -406,7 +454,7 @@ fn target_of(operation: &Operation) -> (Kind, Name) {
         Operation::Get { kind, namespace, name } => {
             (*kind, Name { namespace: namespace.clone(), name: name.clone() })
         }
-        Operation::CreateEvent(event) => (
+        Operation::RecordEvent(event) => (
             event.kind,
             Name { namespace: event.regarding.namespace.clone(), name: event.regarding.name.clone() },
         ),

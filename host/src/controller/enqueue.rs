@@ -1,26 +1,25 @@
-//! Which keys a change of the cache concerns, and the Events that wait.
+//! Which keys a change of the cache concerns.
 
-use std::sync::Arc;
+use windlass_core::kube::{Kind, Str, Uid};
 
-use windlass_core::kube::{Job, Kind, Str, Uid};
-
-use super::{Controller, MAX_PENDING_EVENTS, Notice};
+use super::{Controller, Notice};
 use crate::Now;
 use crate::cache::Change;
 use crate::key::{Key, Name};
-use crate::request::{EventManifest, ObjectRef};
-use crate::snapshot::managed_elsewhere;
+use crate::snapshot::{has_time_to_live, managed_elsewhere};
 
 impl Controller {
     /// Queues what a change of the cache concerns.
     pub(super) fn enqueue(&mut self, now: Now, change: &Change) {
         let due = now.monotonic_ms;
         match change {
-            Change::Job { name, spec, .. } => {
+            Change::Job { name, spec, is_new, .. } => {
                 if *spec {
                     self.supersede(name);
                 }
-                self.queue.add(&Key::Job(name.clone()), due);
+                let due_for_job = if *spec { due } else { self.due_after_change(now, name) };
+                self.queue.add(&Key::Job(name.clone()), due_for_job);
+                self.enqueue_end_of_job(due, name, *is_new);
                 if !self.adopts(name) {
                     self.enqueue_pods_without_controller(due, &name.namespace);
                 }
@@ -35,9 +34,16 @@ impl Controller {
                 // A Job of the same name may have come in its place.
                 self.queue.add(&Key::Job(name.clone()), due);
             }
-            Change::Pod { name, owners } => {
+            Change::Pod { name, owners, is_passive, held } => {
+                self.stats.held_pods_added += u64::from(!held[0] && held[1]);
+                self.stats.held_pods_deleted += u64::from(held[0] && !held[1]);
                 for uid in owners.iter().flatten() {
                     if let Some(job) = self.cache.job_name(uid) {
+                        let due = if *is_passive {
+                            due.saturating_add(u64::from(self.config.job.sync_batch_ms))
+                        } else {
+                            self.due_after_change(now, job)
+                        };
                         let key = Key::Job(job.clone());
                         self.queue.add(&key, due);
                     }
@@ -47,12 +53,31 @@ impl Controller {
         }
     }
 
+    /// When a Job is looked at of which something changed, milliseconds of the monotonic clock.
+    pub(super) fn due_after_change(&self, now: Now, name: &Name) -> u64 {
+        self.paces.get(name).map_or(now.monotonic_ms, |pace| pace.due(now))
+    }
+
+    /// Queues the time to live of a Job that has ended, and tells of one that another controller manages.
+    fn enqueue_end_of_job(&mut self, due: u64, name: &Name, is_new: bool) {
+        let Some(job) = self.cache.job(name).map(|entry| entry.job.clone()) else { return };
+        if has_time_to_live(&job) {
+            self.queue.add(&Key::TimeToLive(name.clone()), due);
+        }
+        if is_new
+            && managed_elsewhere(&job, &self.config.job)
+            && let Some(by) = &job.spec.managed_by
+        {
+            self.notice(Notice::ManagedElsewhere { name: name.clone(), by: by.clone() });
+        }
+    }
+
     /// Queues the Pod itself if no Job will see to its finalizer, and the Jobs that may adopt it.
     fn enqueue_pod_itself(&mut self, due: u64, name: &Name) {
         let Some(entry) = self.cache.pod(name).filter(|entry| entry.crosses()).cloned() else { return };
         let job = match entry.pod.metadata.controller() {
             Some(owner) => {
-                if &*owner.kind != Kind::Job.name() {
+                if !owner.names(Kind::Job) {
                     return;
                 }
                 self.cache.job_name(&owner.uid).cloned()
@@ -89,10 +114,7 @@ impl Controller {
 
     /// Queues the Pods that a Job would have adopted which adopts no more.
     fn enqueue_pods_without_controller(&mut self, due: u64, namespace: &Str) {
-        let tracked = self
-            .cache
-            .pods_without_controller(namespace)
-            .filter(|entry| entry.crosses() && entry.pod.is_tracked());
+        let tracked = self.cache.pods_without_controller(namespace).filter(|entry| entry.is_tracked());
         let names: Vec<Name> = tracked.map(|entry| Name::of(&entry.pod.metadata)).collect();
         for name in names {
             self.enqueue_pod_itself(due, &name);
@@ -100,43 +122,7 @@ impl Controller {
     }
 
     fn tracked_pods_of(&self, uid: &Uid) -> Vec<Name> {
-        let tracked = self.cache.pods_of(uid).filter(|entry| entry.crosses() && entry.pod.is_tracked());
+        let tracked = self.cache.pods_of(uid).filter(|entry| entry.is_tracked());
         tracked.map(|entry| Name::of(&entry.pod.metadata)).collect()
-    }
-
-    /// Adds an Event on a Job to those that wait to be recorded.
-    pub(super) fn push_event(
-        &mut self,
-        now: Now,
-        job: Option<&Job>,
-        warning: bool,
-        reason: &Str,
-        message: impl Into<Str>,
-    ) {
-        let Some(job) = job else { return };
-        if self.events.len() >= MAX_PENDING_EVENTS {
-            self.events.pop_front();
-            self.stats.events_dropped += 1;
-            self.notice(Notice::EventDropped);
-        }
-        self.sequence += 1;
-        let unique = (now.unix_ms as u64) << 20 | (self.sequence & 0xf_ffff);
-        let metadata = &job.metadata;
-        let event = EventManifest {
-            name: format!("{}.{unique:x}", metadata.name).into(),
-            namespace: metadata.namespace.clone(),
-            kind: Kind::Job,
-            regarding: ObjectRef {
-                namespace: metadata.namespace.clone(),
-                name: metadata.name.clone(),
-                uid: metadata.uid.clone(),
-            },
-            resource_version: metadata.resource_version,
-            warning,
-            reason: reason.clone(),
-            message: message.into(),
-            unix_ms: now.unix_ms,
-        };
-        self.events.push_back((Arc::new(event), 0));
     }
 }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, Job, Kind};
+use windlass_core::kube::{ApiStatus, Job, Kind, Str};
 use windlass_core::plan::SyncAction;
 
 use super::Controller;
+use super::events::EventLoss;
+use crate::apply::Creation;
 use crate::check::PlanDefect;
 use crate::engine::EngineFault;
-use crate::key::Key;
+use crate::key::{Key, Name};
 use crate::watch::WatchEnd;
 
 /// Most notices that wait; past it the oldest is dropped.
@@ -37,19 +39,14 @@ pub enum Notice {
         /// Kind that is concerned.
         kind: Kind,
     },
-    /// A key was reconciled.
-    Planned {
-        /// The key.
-        key: Key,
-        /// What it mainly came to.
-        action: SyncAction,
-    },
-    /// Every step of a key's plan has settled.
+    /// Every step of a key's plan has settled, or there was no plan that could be used.
     Synced {
         /// The key.
         key: Key,
-        /// Whether all of them succeeded.
+        /// Whether there was a plan, all of whose steps succeeded.
         succeeded: bool,
+        /// What upstream's metrics count, where upstream would count it.
+        job: Option<JobSync>,
     },
     /// The check refused the core's plan.
     PlanRefused {
@@ -74,6 +71,43 @@ pub enum Notice {
         /// What the server said.
         status: ApiStatus,
     },
+    /// The server refused a read on which a key waits; it is tried again after a while.
+    ReadRefused {
+        /// The key that waits.
+        key: Key,
+        /// What was asked, as a verb and a resource.
+        what: &'static str,
+        /// What the server said.
+        status: ApiStatus,
+        /// Whether this read was refused before.
+        again: bool,
+    },
+    /// A Pod was created, or refused.
+    PodCreation {
+        /// Why it was to be.
+        reason: Creation,
+        /// Whether it was created.
+        succeeded: bool,
+    },
+    /// The Pod failure policy decided what the failure of a Pod means.
+    FailureHandled {
+        /// The action of the rule, as manifests spell it.
+        action: &'static str,
+    },
+    /// A Job that another controller manages was seen for the first time.
+    ManagedElsewhere {
+        /// The Job.
+        name: Name,
+        /// Value of its `spec.managedBy`.
+        by: Str,
+    },
+    /// A Job was deleted because its time to live was over.
+    JobExpired {
+        /// Its key.
+        key: Key,
+        /// How long it had been over, milliseconds.
+        late_ms: u64,
+    },
     /// A Job's status was written.
     StatusWritten {
         /// The Job before.
@@ -81,8 +115,26 @@ pub enum Notice {
         /// The Job now.
         after: Arc<Job>,
     },
-    /// An Event was dropped because too many waited.
-    EventDropped,
+    /// An Event is not recorded.
+    EventLost {
+        /// Why it is lost.
+        loss: EventLoss,
+        /// Reason that the Event gives.
+        reason: Str,
+        /// What the server said, if it refused.
+        status: Option<ApiStatus>,
+    },
+}
+
+/// A sync of a Job, as upstream's metrics count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSync {
+    /// Whether the Job is Indexed.
+    pub indexed: bool,
+    /// What the sync mainly did.
+    pub action: SyncAction,
+    /// Time from the snapshot to the last answer, milliseconds.
+    pub took_ms: u64,
 }
 
 impl fmt::Display for Notice {
@@ -97,18 +149,43 @@ impl fmt::Display for Notice {
                 "the API server's history of {} went back; everything known of them was dropped and listed anew",
                 kind.resource()
             ),
-            Self::Planned { key, action } => write!(formatter, "{key}: {action:?}"),
-            Self::Synced { key, succeeded: true } => write!(formatter, "{key}: synced"),
-            Self::Synced { key, succeeded: false } => {
-                write!(formatter, "{key}: not all of its plan was done")
+            Self::Synced { key, succeeded, job } => {
+                let ending = if *succeeded { "synced" } else { "not all of its plan was done" };
+                write!(formatter, "{key}: {ending}")?;
+                match job {
+                    Some(JobSync { action, took_ms, .. }) => {
+                        write!(formatter, " ({action:?}, {took_ms} ms)")
+                    }
+                    None => Ok(()),
+                }
             }
             Self::PlanRefused { key, defect } => write!(formatter, "{key}: {defect}"),
             Self::EngineFault { key, fault } => write!(formatter, "{key}: {fault}"),
             Self::Refused { key, what, status } => write!(formatter, "{key}: {what} was refused: {status}"),
+            Self::ReadRefused { key, what, status, .. } => {
+                write!(formatter, "{key} waits: {what} was refused, and is tried again: {status}")
+            }
+            Self::PodCreation { succeeded: true, .. } => formatter.write_str("a Pod was created"),
+            Self::PodCreation { succeeded: false, .. } => formatter.write_str("a Pod was not created"),
+            Self::FailureHandled { action } => {
+                write!(formatter, "the failure of a Pod was handled by its Job's policy: {action}")
+            }
+            Self::ManagedElsewhere { name, by } => {
+                write!(formatter, "job {name} is managed by {by}, and left alone")
+            }
+            Self::JobExpired { key, late_ms } => {
+                write!(formatter, "{key}: deleted {late_ms} ms after its time was over")
+            }
             Self::StatusWritten { after, .. } => {
                 write!(formatter, "status of {}/{} written", after.metadata.namespace, after.metadata.name)
             }
-            Self::EventDropped => formatter.write_str("an Event was dropped because too many were waiting"),
+            Self::EventLost { loss, reason, status } => {
+                write!(formatter, "an Event {reason} is not recorded ({})", loss.label())?;
+                match status {
+                    Some(status) => write!(formatter, ": {status}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }

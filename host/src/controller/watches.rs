@@ -6,13 +6,15 @@ use windlass_core::kube::{Kind, Object, ResourceVersion};
 
 use super::{Controller, Notice};
 use crate::Now;
+use crate::backoff::Backoff;
 use crate::cache::Change;
 use crate::watch::{StreamId, WatchBody, WatchCommand, WatchEnd, WatchEvent};
 
-/// First wait before a broken list or watch is begun again, milliseconds (client-go: 800 ms).
-pub(super) const RETRY_BASE_MS: u64 = 800;
-/// Longest such wait, milliseconds (client-go: 30 s).
-pub(super) const RETRY_MAX_MS: u64 = 30_000;
+/// Wait before a broken list or watch is begun again (client-go: 800 ms to 30 s).
+pub(super) const WATCH_BACKOFF: Backoff = Backoff { base_ms: 800, max_ms: 30_000 };
+/// How long a watch has to live, milliseconds, for nothing to be wrong however silent it was; a server ends
+/// every watch after the time that was asked for, which is 20 s at least.
+pub(super) const SOUND_WATCH_MS: u64 = 10_000;
 /// Lists in a row that lie behind what was watched before, after which the server's history counts as
 /// gone back rather than the list as served by a server that lags.
 pub(super) const LAGGING_LISTS: u32 = 3;
@@ -44,8 +46,8 @@ struct Stream {
 enum Phase {
     /// Pages of a list come in.
     Listing(Vec<Object>),
-    /// Changes come in.
-    Watching,
+    /// Changes come in, since this instant.
+    Watching { since: u64 },
     /// Waits until this instant, then lists or watches.
     Waiting { due: u64, list: bool },
     /// Waits for the first list of Jobs, since Pods must never be older than the Jobs that count them.
@@ -68,7 +70,7 @@ impl Watches {
     pub(super) fn next_due(&self) -> Option<u64> {
         let due = |stream: &Stream| match stream.phase {
             Phase::Waiting { due, .. } => Some(due),
-            Phase::Listing(_) | Phase::Watching | Phase::AfterJobs => None,
+            Phase::Listing(_) | Phase::Watching { .. } | Phase::AfterJobs => None,
         };
         self.streams.values().filter_map(due).min()
     }
@@ -102,7 +104,7 @@ impl Watches {
     pub(super) fn list_anew(&mut self, kind: Kind) {
         let Some(stream) = self.streams.get_mut(&kind) else { return };
         match &mut stream.phase {
-            Phase::Watching => self.list(kind),
+            Phase::Watching { .. } => self.list(kind),
             Phase::Waiting { list, .. } => *list = true,
             // Whoever ends the present list sees that another is wanted.
             Phase::Listing(_) | Phase::AfterJobs => {}
@@ -119,7 +121,7 @@ impl Watches {
     fn due(&self, now: Now) -> Vec<(Kind, bool)> {
         let is_due = |(kind, stream): (&Kind, &Stream)| match stream.phase {
             Phase::Waiting { due, list } if due <= now.monotonic_ms => Some((*kind, list)),
-            Phase::Waiting { .. } | Phase::Listing(_) | Phase::Watching | Phase::AfterJobs => None,
+            Phase::Waiting { .. } | Phase::Listing(_) | Phase::Watching { .. } | Phase::AfterJobs => None,
         };
         self.streams.iter().filter_map(is_due).collect()
     }
@@ -133,10 +135,10 @@ impl Watches {
         }
     }
 
-    fn watch(&mut self, kind: Kind, from: ResourceVersion) {
+    fn watch(&mut self, now: Now, kind: Kind, from: ResourceVersion) {
         let stream = self.next_id();
         self.commands.push_back(WatchCommand::Watch { kind, stream, from });
-        self.enter(kind, stream, Phase::Watching);
+        self.enter(kind, stream, Phase::Watching { since: now.monotonic_ms });
     }
 
     fn enter(&mut self, kind: Kind, id: StreamId, phase: Phase) {
@@ -155,7 +157,7 @@ impl Watches {
     fn wait(&mut self, now: Now, kind: Kind, list: bool) {
         let jitter = self.jitter();
         let Some(stream) = self.streams.get_mut(&kind) else { return };
-        let wait = RETRY_BASE_MS.saturating_mul(1 << stream.failures.min(10)).min(RETRY_MAX_MS);
+        let wait = WATCH_BACKOFF.wait_ms(stream.failures);
         stream.failures = stream.failures.saturating_add(1);
         let due = now.monotonic_ms.saturating_add(wait).saturating_add(jitter % wait);
         stream.phase = Phase::Waiting { due, list };
@@ -209,7 +211,11 @@ impl Controller {
 
     fn list_done(&mut self, now: Now, kind: Kind, version: ResourceVersion, changes: &mut Vec<Change>) {
         let Some(stream) = self.watches.streams.get_mut(&kind) else { return };
-        let Phase::Listing(objects) = std::mem::replace(&mut stream.phase, Phase::Watching) else { return };
+        let Phase::Listing(objects) =
+            std::mem::replace(&mut stream.phase, Phase::Watching { since: now.monotonic_ms })
+        else {
+            return;
+        };
         if version < self.cache.reached(kind) {
             stream.lagging_lists += 1;
             if stream.lagging_lists < LAGGING_LISTS {
@@ -228,7 +234,7 @@ impl Controller {
         if kind == Kind::Pod && self.release_held(now, lists) {
             self.watches.list(kind);
         } else {
-            self.watches.watch(kind, version);
+            self.watches.watch(now, kind, version);
         }
         if kind == Kind::Job {
             self.watches.begin_pods();
@@ -237,16 +243,19 @@ impl Controller {
     }
 
     fn watch_ended(&mut self, now: Now, kind: Kind, end: WatchEnd) {
-        let Some(stream) = self.watches.streams.get(&kind) else { return };
+        let Some(stream) = self.watches.streams.get_mut(&kind) else { return };
         let listing = matches!(stream.phase, Phase::Listing(_));
+        if let Phase::Watching { since } = stream.phase
+            && now.monotonic_ms.saturating_sub(since) >= SOUND_WATCH_MS
+        {
+            stream.failures = 0;
+        }
         match &end {
             WatchEnd::Closed if !listing && stream.failures == 0 => {
                 // In good order: the server ends every watch after a while.
                 let from = self.cache.reached(kind);
-                if let Some(stream) = self.watches.streams.get_mut(&kind) {
-                    stream.failures = 1;
-                }
-                return self.watches.watch(kind, from);
+                stream.failures = 1;
+                return self.watches.watch(now, kind, from);
             }
             WatchEnd::Refused(status) if status.is_expired() => self.watches.wait(now, kind, true),
             WatchEnd::Closed | WatchEnd::Broken(_) | WatchEnd::Refused(_) | WatchEnd::Undecodable(_) => {
@@ -262,7 +271,7 @@ impl Controller {
             if list {
                 self.watches.list(kind);
             } else {
-                self.watches.watch(kind, self.cache.reached(kind));
+                self.watches.watch(now, kind, self.cache.reached(kind));
             }
         }
     }

@@ -9,11 +9,10 @@ use windlass_core::kube::{
 use crate::request::{EventManifest, ObjectRef, Operation};
 
 const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 /// Component that Events name, as upstream's do: `kubectl describe` shows it in its From column.
 const REPORTING_CONTROLLER: &str = "job-controller";
-/// Longest note of an Event, bytes (upstream: events validation).
-const MAX_NOTE_BYTES: usize = 1024;
 
 /// One HTTP request, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +79,14 @@ impl Call {
                 body: String::new(),
                 answer: Some(*kind),
             },
-            Operation::CreateEvent(event) => Self {
+            Operation::RecordEvent(event) if event.count > 1 => Self {
+                method: Method::PATCH,
+                path: format!("/apis/events.k8s.io/v1/namespaces/{}/events/{}", event.namespace, event.name),
+                content_type: Some(MERGE),
+                body: series_body(event).to_string(),
+                answer: None,
+            },
+            Operation::RecordEvent(event) => Self {
                 method: Method::POST,
                 path: format!("/apis/events.k8s.io/v1/namespaces/{}/events", event.namespace),
                 content_type: Some(JSON),
@@ -167,10 +173,6 @@ fn status(job: &Job) -> Value {
 }
 
 fn event_body(event: &EventManifest, instance: &str) -> Value {
-    let mut end = event.message.len().min(MAX_NOTE_BYTES);
-    while !event.message.is_char_boundary(end) {
-        end -= 1;
-    }
     json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -181,7 +183,7 @@ fn event_body(event: &EventManifest, instance: &str) -> Value {
         // The API demands one; upstream's Events, of the older form, have none.
         "action": event.reason,
         "reason": event.reason,
-        "note": &event.message[..end],
+        "note": event.message,
         "type": if event.warning { "Warning" } else { "Normal" },
         "regarding": {
             "apiVersion": event.kind.api_version(),
@@ -192,6 +194,11 @@ fn event_body(event: &EventManifest, instance: &str) -> Value {
             "resourceVersion": event.resource_version.to_string(),
         },
     })
+}
+
+/// What is added to an Event that has happened again; its note may not be changed.
+fn series_body(event: &EventManifest) -> Value {
+    json!({"series": {"count": event.count, "lastObservedTime": micro_time(event.unix_ms)}})
 }
 
 /// A metav1.MicroTime: RFC 3339 with six digits of the second.
@@ -275,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_cut_between_characters_and_dated_to_the_millisecond() {
+    fn an_event_is_dated_to_the_millisecond_and_counted_in_a_series() {
         let event = EventManifest {
             name: "j.1".into(),
             namespace: "a".into(),
@@ -284,16 +291,25 @@ mod tests {
             resource_version: ResourceVersion(3),
             warning: true,
             reason: "FailedCreate".into(),
-            message: "é".repeat(1000).into(),
+            message: "no quota".into(),
             unix_ms: 1_700_000_000_042,
+            count: 1,
         };
-        let body = body(&Operation::CreateEvent(Arc::new(event)));
+        let again = EventManifest { count: 3, ..event.clone() };
+        let body = body(&Operation::RecordEvent(Arc::new(event)));
         assert_eq!(body["eventTime"], "2023-11-14T22:13:20.042000Z");
-        assert_eq!(body["note"].as_str().map(str::len), Some(1024));
+        assert_eq!(body["note"], "no quota");
         assert_eq!(
             (&body["type"], &body["reportingController"]),
             (&json!("Warning"), &json!("job-controller"))
         );
+        let call = Call::new(&Operation::RecordEvent(Arc::new(again)), "host").expect("a request");
+        let expected = json!({"series": {"count": 3, "lastObservedTime": "2023-11-14T22:13:20.042000Z"}});
+        assert_eq!(
+            (call.method, &*call.path),
+            (Method::PATCH, "/apis/events.k8s.io/v1/namespaces/a/events/j.1")
+        );
+        assert_eq!(serde_json::from_str::<Value>(&call.body).expect("JSON"), expected);
     }
 
     #[test]

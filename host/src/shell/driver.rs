@@ -8,8 +8,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use windlass_core::kube::Kind;
-use windlass_core::plan::{Plan, SyncAction};
-use windlass_core::view::CompletionModeView;
+use windlass_core::plan::Plan;
 
 use super::client::Client;
 use super::clock::Clock;
@@ -21,11 +20,10 @@ use super::send::{self, Answered};
 use super::watcher::{self, Outlet};
 use super::workers::Workers;
 use crate::Now;
-use crate::controller::{Command, Controller, Lane, Notice, Run, RunId};
-use crate::engine::{Engine, EngineFault, Snapshot};
-use crate::key::{Key, Name};
-use crate::metrics::{Metrics, SyncOutcome};
-use crate::request::{Flow, Operation, Outcome, Request, Term};
+use crate::controller::{Command, Controller, Lane, Run, RunId};
+use crate::engine::{Engine, EngineFault};
+use crate::metrics::Metrics;
+use crate::request::{Flow, Request, Term};
 use crate::watch::{WatchCommand, WatchEvent};
 
 /// Inputs that wait for the driver; watchers, workers and requests wait while it is full.
@@ -38,12 +36,6 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const NO_SLOT_WAIT: Duration = Duration::from_millis(20);
 /// How long a shutdown waits for what is in flight.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(20);
-
-/// Most requests in flight: writes as measured (24 creates at once were as fast as 500, and did not make the
-/// API server close lagging watches), a third of it for reads, and little for Events.
-const MAX_WRITES: usize = 24;
-const MAX_READS: usize = 8;
-const MAX_EVENTS: usize = 4;
 
 /// Something for the state machine.
 #[derive(Debug)]
@@ -82,15 +74,7 @@ pub(super) struct Driver {
     watchers: BTreeMap<Kind, AbortHandle>,
     in_flight: BTreeMap<Flow, usize>,
     running: usize,
-    syncs: BTreeMap<Key, Sync>,
     drain_until_ms: Option<u64>,
-}
-
-/// A sync under way, for its metrics.
-struct Sync {
-    mode: CompletionModeView,
-    action: SyncAction,
-    since: Duration,
 }
 
 impl Driver {
@@ -111,7 +95,6 @@ impl Driver {
             watchers: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             running: 0,
-            syncs: BTreeMap::new(),
             drain_until_ms: None,
         })
     }
@@ -146,8 +129,6 @@ impl Driver {
         if self.controller.poll_timeout().is_some_and(|due| due <= now.monotonic_ms) {
             self.controller.handle_timeout(now);
         }
-        // Before the next runs, so that a key's sync has been counted when its next one begins.
-        self.report_all();
         while let Some(command) = self.controller.poll_watch() {
             self.watch(command);
         }
@@ -156,8 +137,8 @@ impl Driver {
         {
             self.start(run);
         }
-        for (flow, limit) in [(Flow::Read, MAX_READS), (Flow::Write, MAX_WRITES), (Flow::Event, MAX_EVENTS)] {
-            while self.in_flight.get(&flow).copied().unwrap_or(0) < limit
+        for flow in Flow::ALL {
+            while self.in_flight.get(&flow).copied().unwrap_or(0) < flow.limit()
                 && let Some(request) = self.controller.poll_request(now, flow)
             {
                 self.send(request);
@@ -168,7 +149,7 @@ impl Driver {
         self.tools.metrics.state(
             self.controller.stats(),
             self.controller.cache(),
-            self.controller.queue_depth(),
+            self.controller.queue(),
             synced,
         );
         self.tools.health.beat(now.monotonic_ms, synced);
@@ -218,11 +199,6 @@ impl Driver {
 
     fn start(&mut self, run: Run) {
         self.running += 1;
-        if let Snapshot::Job(snapshot) = &*run.snapshot {
-            let since = self.tools.clock.elapsed();
-            let sync = Sync { mode: snapshot.job.mode, action: SyncAction::default(), since };
-            self.syncs.insert(run.key.clone(), sync);
-        }
         self.workers.submit(run);
     }
 
@@ -243,45 +219,13 @@ impl Driver {
     fn count(&self, answered: &Answered) {
         let metrics = &self.tools.metrics;
         metrics.request(answered.operation.describe(), answered.code, answered.seconds);
-        if let Operation::CreatePod(manifest) = &*answered.operation {
-            let owner = manifest.metadata.controller().map(|owner| Name {
-                namespace: manifest.metadata.namespace.clone(),
-                name: owner.name.clone(),
-            });
-            let job = owner.and_then(|name| self.controller.cache().job(&name)).map(|entry| &*entry.job);
-            match &answered.outcome {
-                Outcome::Done(_) => metrics.pod_creation(job, true),
-                Outcome::Rejected(_) => metrics.pod_creation(job, false),
-                Outcome::NotSent | Outcome::Unknown => {}
-            }
-        }
     }
 
     fn report_all(&mut self) {
         while let Some(notice) = self.controller.poll_notice() {
-            self.report(&notice);
+            log::notice(&notice);
+            self.tools.metrics.notice(&notice);
         }
-    }
-
-    fn report(&mut self, notice: &Notice) {
-        log::notice(notice);
-        self.tools.metrics.notice(notice);
-        match notice {
-            Notice::Planned { key, action } => {
-                if let Some(sync) = self.syncs.get_mut(key) {
-                    sync.action = *action;
-                }
-            }
-            Notice::Synced { key, succeeded } => self.synced(key, *succeeded),
-            Notice::PlanRefused { key, .. } | Notice::EngineFault { key, .. } => self.synced(key, false),
-            _ => {}
-        }
-    }
-
-    fn synced(&mut self, key: &Key, succeeded: bool) {
-        let Some(sync) = self.syncs.remove(key) else { return };
-        let seconds = self.tools.clock.elapsed().saturating_sub(sync.since).as_secs_f64();
-        self.tools.metrics.synced(SyncOutcome { mode: sync.mode, action: sync.action, succeeded, seconds });
     }
 
     fn shut_down(&mut self) {

@@ -1,17 +1,30 @@
 //! Notices of the state machine as log lines: what went wrong where everyone sees it, plans at -v 2.
 
-use crate::controller::Notice;
+use crate::controller::{EventLoss, Notice};
 
 /// Logs a notice; never a whole object.
 pub(super) fn notice(notice: &Notice) {
     match notice {
-        Notice::Listed { .. } => tracing::info!("{notice}"),
+        Notice::Listed { .. } | Notice::ManagedElsewhere { .. } | Notice::JobExpired { .. } => {
+            tracing::info!("{notice}");
+        }
+        // There is nothing to be done about it, and it is over soon.
+        Notice::Refused { status, .. } if status.namespace_terminating => tracing::debug!("{notice}"),
         Notice::WatchEnded { .. }
         | Notice::Rewound { .. }
         | Notice::Refused { .. }
-        | Notice::EventDropped => tracing::warn!("{notice}"),
+        | Notice::ReadRefused { again: false, .. }
+        | Notice::EventLost {
+            loss: EventLoss::Refused | EventLoss::QueueFull | EventLoss::Unanswered, ..
+        } => {
+            tracing::warn!("{notice}");
+        }
         Notice::PlanRefused { .. } | Notice::EngineFault { .. } => tracing::error!("{notice}"),
-        Notice::Planned { .. } | Notice::Synced { .. } => tracing::debug!("{notice}"),
+        Notice::PodCreation { .. } => tracing::trace!("{notice}"),
+        Notice::Synced { .. }
+        | Notice::FailureHandled { .. }
+        | Notice::ReadRefused { again: true, .. }
+        | Notice::EventLost { .. } => tracing::debug!("{notice}"),
         Notice::StatusWritten { after, .. } => {
             let status = &after.status;
             let condition = status.conditions.last().map_or("", |condition| &*condition.kind);

@@ -47,7 +47,7 @@ pub(super) struct Answered {
 impl Sender {
     /// Sends a request and tells the driver how it ended.
     pub(super) async fn carry_out(self, request: Request) {
-        let Request { id, flow, not_after_ms, operation, .. } = request;
+        let Request { id, flow, operation, .. } = request;
         let mut answered = Answered {
             id,
             flow,
@@ -62,14 +62,12 @@ impl Sender {
                 if let Some(limiter) = &self.limiter {
                     limiter.take().await;
                 }
-                if not_after_ms.is_none_or(|limit| self.clock.monotonic_ms() <= limit) {
-                    let start = self.clock.elapsed();
-                    let result = self.client.send(&call).await;
-                    answered.seconds = self.clock.elapsed().saturating_sub(start).as_secs_f64();
-                    answered.code = result.as_ref().ok().map(|answer| answer.code);
-                    trace(&call, &result, answered.seconds);
-                    answered.outcome = outcome(&answered.operation, call.answer, result);
-                }
+                let start = self.clock.elapsed();
+                let result = self.client.send(&call).await;
+                answered.seconds = self.clock.elapsed().saturating_sub(start).as_secs_f64();
+                answered.code = result.as_ref().ok().map(|answer| answer.code);
+                trace(&call, &result, answered.seconds);
+                answered.outcome = outcome(&answered.operation, call.answer, result);
             }
         }
         // Without a driver there is nobody to tell.

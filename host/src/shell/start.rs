@@ -32,8 +32,11 @@ const NEEDED: [Permission; 10] = [
     core("pods", "delete"),
 ];
 /// What it can do without, at the price of a silence or of Jobs that stay.
-const WANTED: [Permission; 2] =
-    [batch("jobs", "delete"), Permission { group: "events.k8s.io", resource: "events", verb: "create" }];
+const WANTED: [Permission; 3] = [
+    batch("jobs", "delete"),
+    Permission { group: "events.k8s.io", resource: "events", verb: "create" },
+    Permission { group: "events.k8s.io", resource: "events", verb: "patch" },
+];
 
 /// Waits until the API server answers lists of Jobs and Pods, and checks what is permitted.
 pub(super) async fn check(client: &Client, clock: Clock, timeout: Duration) -> Result<(), ShellFault> {

@@ -69,7 +69,11 @@ fn answer(store: &mut Store, actor: Actor, operation: &Operation) -> Result<Opti
         Operation::DeleteJob(job) => delete(store, actor, Kind::Job, job, Some(Propagation::Foreground)),
         Operation::WriteJobStatus(job) => Ok(Some(Object::Job(store.update_job_status(actor, job)?))),
         Operation::Get { kind, namespace, name } => store.get(*kind, namespace, name).map(Some),
-        Operation::CreateEvent(event) => store.create_event(actor, to_event(event)).map(|()| None),
+        Operation::RecordEvent(event) if event.count > 1 => {
+            let last = Time::from_unix_ms(event.unix_ms);
+            store.repeat_event(actor, &event.namespace, &event.name, event.count, last).map(|()| None)
+        }
+        Operation::RecordEvent(event) => store.create_event(actor, to_event(event)).map(|()| None),
     }
 }
 

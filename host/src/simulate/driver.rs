@@ -24,16 +24,6 @@ pub const WATCH_MS: u64 = 1;
 /// Who acts, in the sandbox's history.
 pub const ACTOR: Actor = Actor("windlass");
 
-/// Requests of each flow that may be in flight, as `windlass run` bounds them.
-#[must_use]
-pub fn in_flight_limit(flow: Flow) -> usize {
-    match flow {
-        Flow::Read => 8,
-        Flow::Write => 24,
-        Flow::Event => 4,
-    }
-}
-
 /// How far a simulation has got.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -138,7 +128,7 @@ impl Driver {
             self.controller.handle_run(now, run.id, plan);
         }
         for flow in Flow::ALL {
-            while self.in_flight.get(&flow).copied().unwrap_or(0) < in_flight_limit(flow) {
+            while self.in_flight.get(&flow).copied().unwrap_or(0) < flow.limit() {
                 let Some(request) = self.controller.poll_request(now, flow) else { break };
                 *self.in_flight.entry(flow).or_default() += 1;
                 *self.progress.requests.entry(request.operation.describe()).or_default() += 1;
@@ -189,7 +179,7 @@ impl Driver {
                 self.cluster.request(now.monotonic_ms, |store| adapter::perform(store, ACTOR, &operation));
             let flow = match operation {
                 Operation::Get { .. } => Flow::Read,
-                Operation::CreateEvent(_) => Flow::Event,
+                Operation::RecordEvent(_) => Flow::Event,
                 _ => Flow::Write,
             };
             self.in_flight.entry(flow).and_modify(|count| *count = count.saturating_sub(1));

@@ -14,5 +14,5 @@ mod time;
 
 pub use describe::describe_job;
 pub use duration::{human_duration, seconds};
-pub use event::{PrintedEvent, Regarding};
+pub use event::{PrintedEvent, Regarding, Series};
 pub use get::{get_jobs, job_state};

@@ -9,7 +9,7 @@ use windlass_sandbox::{Event, Store};
 
 use super::Simulation;
 use super::change_log::{change_log, phase};
-use super::print::{PrintedEvent, Regarding, describe_job, get_jobs, human_duration, job_state};
+use super::print::{PrintedEvent, Regarding, Series, describe_job, get_jobs, human_duration, job_state};
 
 /// Most Jobs that are described one by one; beyond it the table has to do.
 const MAX_DESCRIBED: usize = 50;
@@ -120,6 +120,10 @@ fn printed(event: &Event) -> PrintedEvent {
         reporting_component: event.controller.clone(),
         event_time: event.time,
         count: 1,
+        series: event.series.map(|(count, last)| Series {
+            count: i32::try_from(count).unwrap_or(i32::MAX),
+            last_observed_time: Some(last),
+        }),
         ..PrintedEvent::default()
     }
 }

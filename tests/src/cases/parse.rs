@@ -192,7 +192,11 @@ fn flag(world: &mut World, key: &str, value: &str) -> Result<()> {
     match key {
         "backoffBase" => flags.backoff_base_ms = duration_ms(value)?,
         "backoffMax" => flags.backoff_max_ms = duration_ms(value)?,
-        "batch" => flags.sync_batch_ms = duration_ms(value)?,
+        "batch" => {
+            flags.sync_batch_ms = duration_ms(value)?;
+            flags.progress_window_ms = flags.sync_batch_ms;
+        }
+        "window" => flags.progress_window_ms = duration_ms(value)?,
         "maxUncounted" => flags.max_uncounted_pods = value.parse()?,
         "maxPodsPerSync" => flags.max_pods_per_sync = value.parse()?,
         "managedBy" => flags.managed_by = Some(value.into()),

@@ -88,7 +88,10 @@ pub fn corrupt_plan(mutant: Mutant, snapshot: &Snapshot, plan: &mut Plan) {
                 status.succeeded += u32::from(status.succeeded > snapshot.job.status.succeeded);
             }
             (Action::WriteJobStatus(status), Mutant::CompletesEarly)
-                if status.succeeded + status.uncounted.succeeded.len() as u32 > 0
+                // The server refuses the end of a Job that has Pods left.
+                if status.succeeded > 0
+                    && status.active == 0
+                    && status.uncounted == UncountedPods::default()
                     && !status.conditions.iter().any(|condition| &*condition.kind == "Complete") =>
             {
                 let complete = JobCondition { kind: "Complete".into(), ..JobCondition::default() };

@@ -29,6 +29,8 @@ pub struct Event {
     pub controller: Str,
     /// When it happened; set by the store where absent.
     pub time: Option<Time>,
+    /// How often it has happened and when it did last, if more than once.
+    pub series: Option<(u32, Time)>,
     /// Version of the stored Event; set by the store.
     pub resource_version: ResourceVersion,
 }
@@ -74,6 +76,29 @@ impl Store {
             self.events.names.remove(&(oldest.namespace, oldest.name));
         }
         self.log(actor, Verb::Create, Resource::Event, None, None);
+        Ok(())
+    }
+
+    /// Notes that an Event has happened `count` times by now, the last time at `last`.
+    ///
+    /// # Errors
+    /// 404 NotFound if there is no such Event.
+    pub fn repeat_event(
+        &mut self,
+        actor: Actor,
+        namespace: &str,
+        name: &str,
+        count: u32,
+        last: Time,
+    ) -> Result<(), ApiStatus> {
+        let is_meant = |event: &&mut Event| &*event.namespace == namespace && &*event.name == name;
+        let Some(event) = self.events.oldest_first.iter_mut().rev().find(is_meant) else {
+            return Err(refusal::not_found(Resource::Event, name));
+        };
+        self.revision += 1;
+        event.resource_version = ResourceVersion(self.revision);
+        event.series = Some((count, last));
+        self.log(actor, Verb::Patch, Resource::Event, None, None);
         Ok(())
     }
 

@@ -107,6 +107,7 @@ fn settings(flags: &JobFlags) -> wit_job::Settings {
         backoff_base_ms: flags.backoff_base_ms,
         backoff_max_ms: flags.backoff_max_ms,
         sync_batch_ms: flags.sync_batch_ms,
+        progress_window_ms: flags.progress_window_ms,
         max_uncounted_pods: flags.max_uncounted_pods,
         max_pods_per_sync: flags.max_pods_per_sync,
         managed_by: flags.managed_by.as_deref().map(Into::into),

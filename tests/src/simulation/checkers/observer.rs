@@ -137,7 +137,7 @@ pub(super) fn target(operation: &Operation) -> Option<(Kind, Str)> {
         | Operation::DeletePod(pod) => (Kind::Pod, pod.name.clone()),
         Operation::WriteJobStatus(job) => (Kind::Job, job.metadata.name.clone()),
         Operation::DeleteJob(job) => (Kind::Job, job.name.clone()),
-        Operation::Get { .. } | Operation::CreateEvent(_) => return None,
+        Operation::Get { .. } | Operation::RecordEvent(_) => return None,
     })
 }
 

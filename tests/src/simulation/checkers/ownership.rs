@@ -11,7 +11,7 @@ use super::ledger::Ledger;
 /// A commit of ours.
 pub(super) fn check(commit: &Commit, ledger: &Ledger) -> Result<(), Violation> {
     match (commit.resource, commit.verb) {
-        (Resource::Event, Verb::Create) => Ok(()),
+        (Resource::Event, Verb::Create | Verb::Patch) => Ok(()),
         (Resource::Job, Verb::UpdateStatus | Verb::Delete) => Ok(()),
         (Resource::Pod, Verb::Create | Verb::Patch | Verb::Delete) => {
             let pod = |object: &Option<Object>| match object {

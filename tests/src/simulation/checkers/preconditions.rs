@@ -32,7 +32,7 @@ impl Preconditions {
         };
         let before = commit.before.as_ref().map(Object::metadata);
         match (&cause.operation, before) {
-            (Operation::CreateEvent(_), _) => Ok(()),
+            (Operation::RecordEvent(_), _) => Ok(()),
             (Operation::CreatePod(manifest), None) => {
                 let name = commit.after.as_ref().map(|after| &after.metadata().name);
                 let is_first = self.created.insert((cause.process, cause.incarnation, cause.id));

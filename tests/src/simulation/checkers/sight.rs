@@ -116,7 +116,6 @@ fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
     match operation {
         Operation::CreatePod(manifest) => manifest.metadata.controller().map(|owner| owner.name.clone()),
         Operation::WriteJobStatus(job) => Some(job.metadata.name.clone()),
-        Operation::DeleteJob(job) => Some(job.name.clone()),
         Operation::AdoptPod { owner, .. } => Some(owner.name.clone()),
         Operation::UntrackPod { pod, .. } if observer.alone.contains(&pod.name) => None,
         Operation::UntrackPod { pod, .. } | Operation::ReleasePod { pod, .. } | Operation::DeletePod(pod) => {
@@ -126,6 +125,7 @@ fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
             let known = observer.view.job(name)?;
             (known.metadata.uid == *uid).then(|| name.clone())
         }
-        Operation::Get { .. } | Operation::CreateEvent(_) => None,
+        // The time to live is a key of its own.
+        Operation::DeleteJob(_) | Operation::Get { .. } | Operation::RecordEvent(_) => None,
     }
 }

@@ -199,7 +199,7 @@ impl World<'_> {
                     cluster::touch(&mut self.store, Kind::Job, &job.metadata.name, value);
                 }
             }
-            Operation::DeleteJob(_) | Operation::Get { .. } | Operation::CreateEvent(_) => {}
+            Operation::DeleteJob(_) | Operation::Get { .. } | Operation::RecordEvent(_) => {}
         }
         self.digest(None);
     }
@@ -320,7 +320,7 @@ fn target(operation: &Operation) -> Str {
         Operation::WriteJobStatus(job) => job.metadata.name.clone(),
         Operation::DeleteJob(job) => job.name.clone(),
         Operation::Get { name, .. } => name.clone(),
-        Operation::CreateEvent(event) => format!("{} {}", event.reason, event.message).into(),
+        Operation::RecordEvent(event) => format!("{} {}", event.reason, event.message).into(),
     }
 }
 
