@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 # Where tests/cluster/build keeps what it builds is its own business; `make cluster` keeps a control plane here.
 CLUSTER_DIRECTORY ?= target/cluster
 
-.PHONY: help demo test lint core build cluster cluster-down bench bench-cluster mutants sim release
+.PHONY: help demo test lint core build cluster cluster-down bench bench-cluster compare mutants sim release
 
 help: ## Print this menu
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ bench: core ## Measure the core on both engines, the state machine and the sandb
 bench-cluster: core ## Measure against the built-in Job controller on a real control plane: make bench-cluster ARGS=--quick
 	WINDLASS_REQUIRE_CORE=1 cargo build --release -p windlass-host -p windlass-side-by-side --bins
 	@"$${CARGO_TARGET_DIR:-target}/release/cluster-bench" $(ARGS)
+
+compare: build ## Print row by row whether Jobs look as with the built-in controller on a real control plane
+	@cargo run --quiet -p windlass-side-by-side --bin compare -- $(ARGS)
 
 mutants: ## Show that the invariants see what they should: each mutant must be caught
 	cargo test -p windlass-tests --test mutants

@@ -181,6 +181,7 @@ fn children(cache: &Cache, job: &Job) -> Vec<Arc<PodEntry>> {
     if let Some(selector) = &job.spec.selector {
         let selected = cache
             .pods_without_controller(namespace)
+            // One that has ended may have been counted before it was let go, so it stays where it is.
             .filter(|entry| entry.crosses() && selector.matches(&entry.pod.metadata.labels));
         children.extend(selected.map(|entry| {
             let row = windlass_core::kube::pod_row(&entry.pod, job);

@@ -85,3 +85,19 @@ fn ten_thousand_pods_cost_hardly_more_than_a_create_and_a_patch_each() {
     assert!(large.is_finished(), "{:#?}", large.status);
     println!("{PODS} Pods: {statuses} status writes, {events} Events, {} ms", driver.progress().virtual_ms);
 }
+
+#[test]
+fn what_runs_when_a_success_policy_is_met_is_freed_without_being_counted() {
+    let manifest = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"race","namespace":"default"},
+        "spec":{"completions":3,"parallelism":3,"completionMode":"Indexed",
+            "successPolicy":{"rules":[{"succeededCount":1}]},
+            "template":{"metadata":{"annotations":{"sandbox.windlass.dev/run-seconds":"10-1000"}},
+                "spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}}"#;
+    let driver = run(&[manifest.to_owned()]);
+    let Object::Job(race) = driver.cluster().store().get(Kind::Job, "default", "race").expect("it is there")
+    else {
+        panic!("not a Job")
+    };
+    assert!(race.is_finished(), "{:#?}", race.status);
+    assert_eq!((race.status.succeeded, race.status.failed), (1, 0));
+}

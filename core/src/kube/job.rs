@@ -30,10 +30,13 @@ impl Job {
     /// Whether a terminal condition (Complete or Failed) holds.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.status
-            .conditions
-            .iter()
-            .any(|c| matches!(&*c.kind, "Complete" | "Failed") && c.status == ConditionStatus::True)
+        self.has_true("Complete") || self.has_true("Failed")
+    }
+
+    /// Whether it is recorded that the Job succeeds: what has not ended by then is no longer counted.
+    #[must_use]
+    pub fn has_met_success_criteria(&self) -> bool {
+        self.has_true("SuccessCriteriaMet")
     }
 
     /// The reference that makes the Job the controller of a Pod (upstream: metav1.NewControllerRef).
@@ -53,6 +56,11 @@ impl Job {
     #[must_use]
     pub fn is_indexed(&self) -> bool {
         self.spec.completion_mode == Some(CompletionMode::Indexed)
+    }
+
+    fn has_true(&self, kind: &str) -> bool {
+        let mut conditions = self.status.conditions.iter();
+        conditions.any(|condition| &*condition.kind == kind && condition.status == ConditionStatus::True)
     }
 }
 

@@ -161,6 +161,16 @@ impl ControlPlane {
         self.run(Program { name, path: path.to_owned(), arguments, environment: Vec::new(), log })
     }
 
+    /// Ends kube-controller-manager with SIGKILL and starts it again with other controllers and no further flags.
+    ///
+    /// # Errors
+    /// Where none runs, or it does not start again.
+    pub fn change_controllers(&mut self, controllers: BuiltInControllers) -> Result<()> {
+        self.take("kube-controller-manager")?;
+        let options = Options { controllers, ..Options::default() };
+        self.run(self.programs.controller_manager(&options))
+    }
+
     /// Lets the control plane outlive this process; [`recorded::down`] then ends it by its directory.
     ///
     /// # Errors

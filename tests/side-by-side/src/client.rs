@@ -46,6 +46,15 @@ impl Client {
         }
     }
 
+    /// Deletes an object, and returns whether it was there.
+    pub(crate) async fn delete(&self, path: &str, options: &Value) -> Result<bool> {
+        match self.send(Method::DELETE, path, "application/json", options).await? {
+            200 | 202 => Ok(true),
+            404 => Ok(false),
+            code => bail!("DELETE {path} was answered with {code}"),
+        }
+    }
+
     /// Follows a collection until the server ends the watch: what is there, then what changes.
     pub(crate) async fn watch<T: DeserializeOwned>(
         &self,
