@@ -33,6 +33,11 @@ pub(crate) fn generated_name_exists(resource: Resource, name: &str, terminating:
     status
 }
 
+/// The refusal to create what has a version already (upstream: apiserver, pkg/storage/etcd3, which gives no reason).
+pub(crate) fn version_on_create() -> ApiStatus {
+    ApiStatus::new(500, "", "resourceVersion should not be set on objects to be created".to_owned())
+}
+
 pub(crate) fn conflict(named: &str, name: &str, why: impl Display) -> ApiStatus {
     ApiStatus::new(409, "Conflict", format!("Operation cannot be fulfilled on {named} {name:?}: {why}"))
 }

@@ -15,8 +15,12 @@ use crate::request::{Change, Request, Sent, WRONG_UID, WRONG_VERSION, edit};
 /// A connection to an API server.
 pub(crate) struct ApiServer {
     proxy: Child,
+    address: String,
     connection: BufReader<TcpStream>,
 }
+
+/// Seconds for which a watch is followed; all that it is to tell has happened before it begins.
+const WATCH_SECONDS: u32 = 1;
 
 impl Drop for ApiServer {
     fn drop(&mut self) {
@@ -32,9 +36,42 @@ impl ApiServer {
         let mut proxy = command.stdout(Stdio::piped()).spawn().context("kubectl proxy")?;
         let mut line = String::new();
         BufReader::new(proxy.stdout.take().context("no output")?).read_line(&mut line)?;
-        let address = line.trim().rsplit(' ').next().unwrap_or_default();
-        let connection = BufReader::new(TcpStream::connect(address).with_context(|| line.clone())?);
-        Ok(Self { proxy, connection })
+        let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+        let connection = BufReader::new(TcpStream::connect(&address).with_context(|| line.clone())?);
+        Ok(Self { proxy, address, connection })
+    }
+
+    /// The version of the store as a list shows it now.
+    pub(crate) fn version(&mut self, namespace: &str) -> Result<String> {
+        let list = self.send("GET", &path(Kind::Pod, namespace, ""), "application/json", "")?;
+        let version = list.body["metadata"]["resourceVersion"].as_str();
+        Ok(version.context("a list without a version")?.to_owned())
+    }
+
+    /// What watches of the kinds tell that begin at `version`, one list of events for each.
+    pub(crate) fn watch(&self, namespace: &str, kinds: &[Kind], version: &str) -> Result<Vec<Vec<Value>>> {
+        let mut connections = Vec::new();
+        for kind in kinds {
+            let mut connection = TcpStream::connect(&self.address)?;
+            write!(
+                connection,
+                "GET {}?watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS} HTTP/1.1\r\n\
+                 Host: localhost\r\nConnection: close\r\n\r\n",
+                path(*kind, namespace, "")
+            )?;
+            connections.push(BufReader::new(connection));
+        }
+        connections
+            .into_iter()
+            .map(|mut connection| {
+                let (code, bytes) = read_answer(&mut connection)?;
+                let text = String::from_utf8(bytes)?;
+                if code != 200 {
+                    bail!("a watch was refused with {code}: {text}");
+                }
+                text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+            })
+            .collect()
     }
 
     pub(crate) fn create_namespace(&mut self, name: &str) -> Result<()> {
@@ -112,41 +149,46 @@ impl ApiServer {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nContent-Type: {content}\r\n\
              Content-Length: {length}\r\n\r\n{body}"
         )?;
-        let mut line = String::new();
-        self.connection.read_line(&mut line)?;
-        let code = line.split(' ').nth(1).with_context(|| format!("no status in {line:?}"))?.parse()?;
-        let (mut length, mut is_chunked) = (0, false);
-        loop {
-            line.clear();
-            self.connection.read_line(&mut line)?;
-            let header = line.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(value) = header.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-            is_chunked |= header.starts_with("transfer-encoding:") && header.ends_with("chunked");
-        }
-        let mut bytes = Vec::new();
-        if is_chunked {
-            loop {
-                line.clear();
-                self.connection.read_line(&mut line)?;
-                let size = u64::from_str_radix(line.trim(), 16).with_context(|| line.clone())?;
-                self.connection.by_ref().take(size).read_to_end(&mut bytes)?;
-                line.clear();
-                self.connection.read_line(&mut line)?;
-                if size == 0 {
-                    break;
-                }
-            }
-        } else {
-            self.connection.by_ref().take(length).read_to_end(&mut bytes)?;
-        }
+        let (code, bytes) = read_answer(&mut self.connection)?;
         let body = serde_json::from_slice(&bytes)
             .with_context(|| format!("{method} {path}: {}", String::from_utf8_lossy(&bytes)))?;
         Ok(Answer { code, body })
+    }
+}
+
+/// Status code and body of one HTTP answer.
+fn read_answer(connection: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>)> {
+    let mut line = String::new();
+    connection.read_line(&mut line)?;
+    let code = line.split(' ').nth(1).with_context(|| format!("no status in {line:?}"))?.parse()?;
+    let (mut length, mut is_chunked) = (0, false);
+    loop {
+        line.clear();
+        connection.read_line(&mut line)?;
+        let header = line.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse()?;
+        }
+        is_chunked |= header.starts_with("transfer-encoding:") && header.ends_with("chunked");
+    }
+    let mut bytes = Vec::new();
+    if !is_chunked {
+        connection.take(length).read_to_end(&mut bytes)?;
+        return Ok((code, bytes));
+    }
+    loop {
+        line.clear();
+        connection.read_line(&mut line)?;
+        let size = u64::from_str_radix(line.trim(), 16).with_context(|| line.clone())?;
+        connection.by_ref().take(size).read_to_end(&mut bytes)?;
+        line.clear();
+        connection.read_line(&mut line)?;
+        if size == 0 {
+            return Ok((code, bytes));
+        }
     }
 }
 

@@ -54,11 +54,80 @@ pub(crate) fn difference(
     Some(lines.join("\n"))
 }
 
+/// How what two watches told differs; `None` if it does not.
+pub(crate) fn watch_difference(real: &[Value], ours: &[Value], names: &mut [Names; 2]) -> Option<String> {
+    for (side, events) in [("the API server", real), ("the sandbox", ours)] {
+        let versions: Vec<Option<u64>> = events
+            .iter()
+            .map(|event| event["object"]["metadata"]["resourceVersion"].as_str()?.parse().ok())
+            .collect();
+        if versions.contains(&None) || !versions.is_sorted_by(|earlier, later| earlier < later) {
+            return Some(format!("{side} told of versions that do not grow: {versions:?}"));
+        }
+    }
+    let [real_names, our_names] = names;
+    let (real, ours) = (told(real, real_names), told(ours, our_names));
+    let differs = (0..real.len().max(ours.len())).find(|index| real.get(*index) != ours.get(*index))?;
+    let null = Value::Null;
+    let (first, second) = (real.get(differs).unwrap_or(&null), ours.get(differs).unwrap_or(&null));
+    let mut lines =
+        vec![format!("event {differs} of a watch, about {}", first["object"]["metadata"]["name"])];
+    differing("", first, second, &mut lines);
+    for (side, events) in [("real", &real), ("sandbox", &ours)] {
+        lines.push(format!("{side} told:"));
+        lines.extend(events.iter().map(|event| {
+            let metadata = &event["object"]["metadata"];
+            format!("  {} {} {}", event["type"], metadata["name"], metadata["resourceVersion"])
+        }));
+    }
+    Some(lines.join("\n"))
+}
+
+/// Fields of a Pod that its updates may change, and of which the sandbox keeps the newest version alone: its watches
+/// carry typed objects, which do not have them.
+const NEWEST_ONLY: [&str; 3] =
+    ["spec.activeDeadlineSeconds", "spec.containers.*.image", "spec.initContainers.*.image"];
+
+fn told(events: &[Value], names: &mut Names) -> Vec<Value> {
+    let mut told: Vec<Value> = Vec::new();
+    for event in events {
+        let mut body = event["object"].clone();
+        let version = body["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if !names.versions.iter().any(|known| known == version) {
+            // No answer has shown it, so there is nothing to hold it against but the order.
+            body["metadata"]["resourceVersion"] = Value::Null;
+        }
+        let mut object = comparable(&Answer { code: 200, body }, names);
+        if object["kind"] == "Pod" {
+            for path in NEWEST_ONLY {
+                remove(&mut object, &path.split('.').collect::<Vec<_>>());
+            }
+        }
+        let event = serde_json::json!({ "type": event["type"], "object": object });
+        // The write with which the API server stores a new Job's labels (see `ApiServer::ask`) changes nothing else.
+        let repeats = |earlier: &Value| {
+            let (earlier, later) = (&earlier["object"], &event["object"]);
+            earlier["kind"] == "Job" && without_version(earlier) == without_version(later)
+        };
+        match told.last_mut().filter(|last| last["type"] == "ADDED" && repeats(last)) {
+            Some(added) => added["object"] = event["object"].clone(),
+            None => told.push(event),
+        }
+    }
+    told
+}
+
+fn without_version(object: &Value) -> Value {
+    let mut object = object.clone();
+    remove(&mut object, &["metadata", "resourceVersion"]);
+    object
+}
+
 fn comparable(answer: &Answer, names: &mut Names) -> Value {
     let mut body = answer.body.clone();
     if body["kind"] == "Status" {
         let message = body["message"].as_str().map(|message| sorted_faults(&masked(message, names)));
-        return serde_json::json!({ "status": true, "reason": body["reason"], "message": message });
+        return serde_json::json!({ "status": true, "reason": body["reason"].as_str().unwrap_or_default(), "message": message });
     }
     names.learn(&body);
     for path in NOT_MODELLED {

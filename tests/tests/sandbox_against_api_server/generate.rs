@@ -11,7 +11,16 @@ const NAMES: [&str; 4] = ["a", "b", "c", "dotted.name"];
 const FINALIZERS: [&str; 3] = ["example.com/hold", "batch.kubernetes.io/job-tracking", "example.com/other"];
 const OWNERS: [&str; 2] = ["aaaaaaaa-0000-0000-0000-000000000001", "aaaaaaaa-0000-0000-0000-000000000002"];
 
-/// A source of requests.
+/// Where requests come from.
+pub(crate) trait Source {
+    /// The next request.
+    fn next(&mut self) -> Request;
+
+    /// Takes note of an object that was created, so that requests meet it.
+    fn note_created(&mut self, kind: Kind, name: String);
+}
+
+/// A source of requests of every kind.
 pub(crate) struct Generator {
     dice: Dice,
     /// Objects that were created, oldest first; some are gone again.
@@ -21,18 +30,8 @@ pub(crate) struct Generator {
 /// How many of the objects created last most requests are about.
 const RECENT: usize = 5;
 
-impl Generator {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed), created: Vec::new() }
-    }
-
-    /// Takes note of an object that was created, so that requests meet it.
-    pub(crate) fn note_created(&mut self, kind: Kind, name: String) {
-        self.created.retain(|known| *known != (kind, name.clone()));
-        self.created.push((kind, name));
-    }
-
-    pub(crate) fn next(&mut self) -> Request {
+impl Source for Generator {
+    fn next(&mut self) -> Request {
         let mut kind = if self.dice.one_in(2) { Kind::Job } else { Kind::Pod };
         let mut name = (*self.dice.choose(&NAMES)).to_owned();
         let what = self.dice.below(12);
@@ -51,6 +50,17 @@ impl Generator {
                 Request::Patch { kind, name, change, uid: self.sent(), version: self.sent() }
             }
         }
+    }
+
+    fn note_created(&mut self, kind: Kind, name: String) {
+        self.created.retain(|known| *known != (kind, name.clone()));
+        self.created.push((kind, name));
+    }
+}
+
+impl Generator {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { dice: Dice::new(seed), created: Vec::new() }
     }
 
     fn sent(&mut self) -> Sent {
@@ -112,6 +122,9 @@ impl Generator {
         if self.dice.one_in(20) {
             metadata["uid"] = json!(OWNERS[0]);
             metadata["deletionGracePeriodSeconds"] = json!(5);
+        }
+        if self.dice.one_in(25) {
+            metadata["resourceVersion"] = json!("7");
         }
         metadata
     }

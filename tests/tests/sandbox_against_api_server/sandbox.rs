@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use windlass_core::kube::{ApiStatus, Kind, Object, OwnerReference, Pod, ResourceVersion, Str};
 use windlass_sandbox::{
     Actor, Applied, ApplyError, DeleteOptions, Deletion, Manifest, MetadataPatch, Propagation, Store,
-    StoreOptions,
+    StoreOptions, WatchEvent, WatchEventKind,
 };
 
 use crate::answer::Answer;
@@ -15,14 +15,32 @@ use crate::request::{Change, Request, Sent, WRONG_UID, WRONG_VERSION, edit};
 /// A store with one namespace in use.
 pub(crate) struct Sandbox {
     store: Store,
+    /// Version of the store before the first request.
+    start: ResourceVersion,
     namespace: String,
 }
 
 impl Sandbox {
     pub(crate) fn new(seed: u64, namespace: &str) -> Self {
-        // Versions are counted from where they cannot be the wrong version by chance.
-        let options = StoreOptions { seed, ..StoreOptions::default() };
-        Self { store: Store::new(options), namespace: namespace.to_owned() }
+        let store = Store::new(StoreOptions { seed, ..StoreOptions::default() });
+        Self { start: store.revision(), store, namespace: namespace.to_owned() }
+    }
+
+    /// What watches of the kinds tell since the first request, one list of events for each.
+    pub(crate) fn watch(&self, kinds: &[Kind]) -> Result<Vec<Vec<Value>>> {
+        let of_kind = |kind: &Kind| -> Result<Vec<Value>> {
+            let events = self.store.events_after(*kind, self.start)?;
+            let event = |event: &WatchEvent| {
+                let kind = match event.kind {
+                    WatchEventKind::Added => "ADDED",
+                    WatchEventKind::Modified => "MODIFIED",
+                    WatchEventKind::Deleted => "DELETED",
+                };
+                json!({ "type": kind, "object": self.store.to_json(&event.object) })
+            };
+            Ok(events.map(event).collect())
+        };
+        kinds.iter().map(of_kind).collect()
     }
 
     pub(crate) fn ask(&mut self, request: &Request) -> Result<Answer> {

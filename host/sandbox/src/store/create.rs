@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, Job, JobStatus, Kind, Node, Object, ObjectMeta, Pod, PodManifest, PodStatus, Str,
+    ApiStatus, Job, JobStatus, Kind, Node, Object, ObjectMeta, Pod, PodManifest, PodStatus, ResourceVersion,
+    Str,
 };
 
 use super::{Actor, Store, Verb};
@@ -127,6 +128,9 @@ impl Store {
     }
 
     fn must_be_absent(&self, kind: Kind, metadata: &ObjectMeta) -> Result<(), ApiStatus> {
+        if metadata.resource_version != ResourceVersion::default() {
+            return Err(refusal::version_on_create());
+        }
         let Some(existing) = self.object(kind, &metadata.namespace, &metadata.name) else { return Ok(()) };
         let terminating = existing.metadata().is_terminating();
         // Upstream words the refusal as a collision of the server's making wherever a generateName was sent.
