@@ -12,8 +12,9 @@ use super::facts::Facts;
 use super::status::Draft;
 
 /// Ends of Pods with which a status write does not wait for more. Besides its create and the removal of its
-/// finalizer, a Pod then costs a fiftieth of a write; waiting for more would save little and delay the count.
-const ENOUGH_ENDS: usize = 50;
+/// finalizer, a Pod then costs three hundredths of a write at most; to wait for more would save little and delay
+/// the count.
+const ENOUGH_ENDS: usize = 34;
 
 /// How a new status differs from the stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,8 +61,17 @@ impl Difference {
     }
 }
 
-/// When a status that differs is written; `ends` is how many Pods it records that ended.
-pub(super) fn due(facts: &Facts<'_>, difference: Difference, ends: usize) -> Due {
+/// What of the ends of Pods is in a status that differs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// How many Pods it records that have ended.
+    pub(super) recorded: usize,
+    /// Whether Pods enter the counters whose finalizer is gone.
+    pub(super) settles: bool,
+}
+
+/// When a status that differs is written.
+pub(super) fn due(facts: &Facts<'_>, difference: Difference, ends: Ends) -> Due {
     let now_ms = facts.snapshot.now_ms;
     let Some(memo) = facts.memo else { return Due::Now };
     let since_ms = match difference {
@@ -74,10 +84,10 @@ pub(super) fn due(facts: &Facts<'_>, difference: Difference, ends: usize) -> Due
         return Due::Now;
     }
     let flags = &facts.snapshot.flags;
-    if difference == Difference::Progress && ends >= ENOUGH_ENDS {
+    if difference == Difference::Progress && ends.recorded >= ENOUGH_ENDS {
         return Due::Now;
     }
-    let is_awaited = difference == Difference::Progress && ends > 0;
+    let is_awaited = difference == Difference::Progress && (ends.recorded > 0 || ends.settles);
     let window_ms = i64::from(if is_awaited { flags.progress_window_ms } else { flags.sync_batch_ms });
     match facts.until_ms(since_ms.saturating_add(window_ms)) {
         0 => Due::Now,

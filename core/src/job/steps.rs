@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::plan::{Action, Dependency, EventRecord, Plan};
 
-use super::batching::{self, Difference, Due};
+use super::batching::{self, Difference, Due, Ends};
 use super::counting::{Record, Tally};
 use super::ending::{self, Ending};
 use super::facts::Facts;
@@ -122,7 +122,12 @@ impl Decisions<'_, '_> {
         }
         let finish = counted_ending.filter(|_| !record.is_full && branch.living.terminating == 0);
         let difference = Difference::between(facts.snapshot, &draft);
-        let due = match batching::due(facts, difference, record.untrack.len()) {
+        let status = &facts.job.status;
+        let ends = Ends {
+            recorded: record.untrack.len(),
+            settles: (record.succeeded, record.failed) != (status.succeeded, status.failed),
+        };
+        let due = match batching::due(facts, difference, ends) {
             // A full record has nothing to gather; a Job that ends, or is deleted, has somebody waiting.
             Due::InMs(_) if finish.is_some() || record.is_full || facts.deleting => Due::Now,
             due @ (Due::Now | Due::InMs(_)) => due,
@@ -162,7 +167,7 @@ impl Decisions<'_, '_> {
             written.rest_ms = Some(0);
         } else if record.has_uncounted() && !record.untrack.is_empty() {
             // What this plan frees enters the counters with whatever ends until then.
-            written.rest_ms = Some(u64::from(facts.snapshot.flags.sync_batch_ms));
+            written.rest_ms = Some(u64::from(facts.snapshot.flags.progress_window_ms));
         }
         written
     }

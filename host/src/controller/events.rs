@@ -1,6 +1,6 @@
 //! Events that wait to be recorded: a bounded queue with retries, which holds up nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{ApiStatus, Job, Kind, Str};
@@ -76,6 +76,8 @@ pub(super) struct Waiting {
 pub(super) struct Events {
     due: VecDeque<Waiting>,
     later: BTreeMap<(u64, u64), Waiting>,
+    /// Names of the Events that are on their way: how often one has happened is not told before it is there.
+    in_flight: BTreeSet<Str>,
     correlator: Correlator,
     sequence: u64,
 }
@@ -85,8 +87,12 @@ impl Events {
         self.due.is_empty() && self.later.is_empty()
     }
 
+    /// The next Event that may be sent; it counts as on its way until [`Controller::event_answered`].
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        self.due.pop_front()
+        let position = self.due.iter().position(|waiting| !self.in_flight.contains(&waiting.event.name))?;
+        let waiting = self.due.remove(position)?;
+        self.in_flight.insert(waiting.event.name.clone());
+        Some(waiting)
     }
 
     pub(super) fn next_due(&self) -> Option<u64> {
@@ -99,6 +105,17 @@ impl Events {
             && entry.key().0 <= now.monotonic_ms
         {
             self.due.push_back(entry.remove());
+        }
+    }
+
+    /// Adds an Event; where another count of the same one waits, the new one takes its place.
+    fn add(&mut self, waiting: Waiting) {
+        let is_older = |other: &&mut Waiting| {
+            other.event.count > 1 && waiting.event.count > 1 && other.event.name == waiting.event.name
+        };
+        match self.due.iter_mut().find(is_older) {
+            Some(older) => *older = waiting,
+            None => self.due.push_back(waiting),
         }
     }
 
@@ -151,6 +168,7 @@ impl Controller {
 
     /// Tries an Event again that the server did not take for now; its name keeps it from being recorded twice.
     pub(super) fn event_answered(&mut self, now: Now, mut waiting: Waiting, outcome: Outcome) {
+        self.events.in_flight.remove(&waiting.event.name);
         let status = match outcome {
             Outcome::Done(_) => return,
             Outcome::NotSent | Outcome::Unknown => None,
@@ -198,7 +216,7 @@ impl Controller {
             self.lose_event(EventLoss::QueueFull, &oldest.event.reason, None);
         }
         match due {
-            None => self.events.due.push_back(waiting),
+            None => self.events.add(waiting),
             Some(due) => {
                 self.events.sequence += 1;
                 self.events.later.insert((due, self.events.sequence), waiting);

@@ -13,17 +13,17 @@ use crate::request::Flow;
 /// microsecond a Pod (measured: the snapshot, its crossing, and the reconcile), so this bounds the looks at one Job to a
 /// tenth of a processor.
 const GATHER_US_PER_POD: u64 = 10;
-/// Progress is gathered for so many times as long as the last plan took: its writes take up a quarter of the
-/// time at most, and a server that answers in milliseconds makes nobody wait.
-const PLANS_PER_WINDOW: u64 = 4;
+/// Progress is gathered for so many times as long as the last plan took: so the server has rests, and one that
+/// answers in milliseconds makes nobody wait.
+const PLANS_PER_WINDOW: u64 = 2;
 /// How long the writes of one plan are to take at most, milliseconds: for so long what has happened meanwhile waits to be
 /// seen.
-const PLAN_TARGET_MS: u64 = 250;
+const PLAN_TARGET_MS: u64 = 150;
 /// Creates and deletes of a first plan, before anything is known of the server's speed: four times what is in
 /// flight at once.
 const FIRST_CHANGES: u32 = 96;
-/// Fewest creates and deletes of a plan, however slow the server is: twice what is in flight at once.
-const FEWEST_CHANGES: u32 = 48;
+/// Fewest creates and deletes of a plan, however slow the server is: what is in flight at once.
+const FEWEST_CHANGES: u32 = Flow::Write.limit() as u32;
 /// Writes of a plan from which on it says something of the server's speed.
 const TELLING_WRITES: u64 = Flow::Write.limit() as u64;
 
@@ -106,12 +106,12 @@ mod tests {
         let mut pace = Pace::default();
         assert_eq!(pace.flags(&user).progress_window_ms, 0);
         let mut windows = Vec::new();
-        for took_ms in [5, 100, 400, 10, 10] {
+        for took_ms in [5, 100, 600, 10, 10] {
             pace.looks(at(0), 1);
             pace.planned(at(took_ms), 3);
             windows.push(pace.flags(&user).progress_window_ms);
         }
-        assert_eq!(windows, [20, 400, 1_000, 800, 400]);
+        assert_eq!(windows, [10, 200, 1_000, 600, 300]);
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         let user = JobFlags::default();
         let mut pace = Pace::default();
         assert_eq!(pace.flags(&user).max_pods_per_sync, FIRST_CHANGES);
-        for (took_ms, changes) in [(100, 240), (20, 500), (2_000, FEWEST_CHANGES)] {
+        for (took_ms, changes) in [(100, 144), (20, 500), (2_000, FEWEST_CHANGES)] {
             pace.looks(at(0), 1);
             pace.planned(at(took_ms), 96);
             assert_eq!(pace.flags(&user).max_pods_per_sync, changes);
