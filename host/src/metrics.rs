@@ -494,47 +494,4 @@ fn catch_up(counter: &Counter<u64, AtomicU64>, total: u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use windlass_core::kube::JobCondition;
-
-    use super::*;
-
-    #[test]
-    fn a_job_that_ends_is_counted_once_under_upstreams_names() {
-        let metrics = Metrics::new("1.2.3", "native");
-        let before = Job::default();
-        let complete = JobCondition {
-            kind: "Complete".into(),
-            status: ConditionStatus::True,
-            reason: "CompletionsReached".into(),
-            ..JobCondition::default()
-        };
-        let status = JobStatus { succeeded: 3, conditions: [complete].into(), ..JobStatus::default() };
-        let after = Arc::new(Job { status, ..Job::default() });
-        metrics.notice(&Notice::StatusWritten { before: Arc::new(before), after: after.clone() });
-        metrics.notice(&Notice::StatusWritten { before: after.clone(), after });
-        let text = metrics.encode();
-        for line in [
-            "job_controller_jobs_finished_total{completion_mode=\"NonIndexed\",result=\"succeeded\",reason=\"CompletionsReached\"} 1",
-            "job_controller_job_pods_finished_total{completion_mode=\"NonIndexed\",result=\"succeeded\"} 3",
-            "windlass_build_info{version=\"1.2.3\",engine=\"native\"} 1",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_request_without_an_answer_has_a_code_of_its_own() {
-        let metrics = Metrics::new("1", "native");
-        metrics.request("create pods", Some(201), 0.01);
-        metrics.request("create pods", None, 30.0);
-        let text = metrics.encode();
-        for code in ["201", "<error>"] {
-            let line =
-                format!("windlass_requests_total{{verb=\"create\",resource=\"pods\",code=\"{code}\"}} 1");
-            assert!(text.contains(&line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;
