@@ -19,9 +19,9 @@ const PLANS_PER_WINDOW: u64 = 2;
 /// How long the writes of one plan are to take at most, milliseconds: for so long what has happened meanwhile waits to be
 /// seen.
 const PLAN_TARGET_MS: u64 = 150;
-/// Creates and deletes of a first plan, before anything is known of the server's speed: four times what is in
-/// flight at once.
-const FIRST_CHANGES: u32 = 96;
+/// Creates and deletes of a first plan, before anything is known of the server's speed: twice what is in flight
+/// at once, for creates start slowly, and the first Pods may end before the last is created.
+const FIRST_CHANGES: u32 = 2 * Flow::Write.limit() as u32;
 /// Fewest creates and deletes of a plan, however slow the server is: what is in flight at once.
 const FEWEST_CHANGES: u32 = Flow::Write.limit() as u32;
 /// Writes of a plan from which on it says something of the server's speed.
