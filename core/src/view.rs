@@ -31,7 +31,7 @@ pub struct JobSnapshot {
     pub uncounted: UncountedPods,
     /// What a live read of the Job found, if the last plan asked for one.
     pub live_owner: Option<LiveOwner>,
-    /// What the last plan for this key returned, if every step of it succeeded; else empty.
+    /// What the last plan for this key returned that succeeded, or whose status was stored; empty at first.
     pub memo: Vec<u8>,
 }
 

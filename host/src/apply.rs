@@ -20,7 +20,7 @@ use crate::check::CheckedPlan;
 use crate::engine::Snapshot;
 use crate::key::{Key, KeyKind};
 use crate::request::{Flow, Operation, Term};
-use crate::snapshot::Gathered;
+use crate::snapshot::{Gathered, KnownPods};
 
 /// Most writes of one key in flight: all that a process has.
 const MAX_WRITES: usize = Flow::Write.limit();
@@ -34,7 +34,7 @@ pub struct Execution {
     pub term: Term,
     /// The Job, with the resourceVersion that the next status write needs.
     pub job: Option<Arc<Job>>,
-    /// Memo to keep if every step succeeds.
+    /// Memo to keep if what it tells of is stored; see [`Execution::stores_memo`].
     pub memo: Vec<u8>,
     /// When the key wants to run again, milliseconds from the end of the plan.
     pub requeue_after_ms: Option<u64>,
@@ -59,9 +59,12 @@ pub struct Execution {
     recorded: Vec<u32>,
     /// The same, as the snapshot showed it.
     recorded_before: Vec<u32>,
+    /// Whether a status write was carried out.
+    stored_status: bool,
     template: Option<PreparedTemplate>,
     steps: Vec<StepRun>,
     next_attempt: u32,
+    known: KnownPods,
     /// The Job as the last status write would have it.
     written: Option<Arc<Job>>,
     stopped: bool,
@@ -207,9 +210,11 @@ impl Execution {
             children: gathered.children,
             recorded_before: recorded.clone(),
             recorded,
+            stored_status: false,
             template,
             steps: steps.collect(),
             next_attempt: 0,
+            known: gathered.known,
             written: None,
             stopped: false,
             failure: None,
@@ -227,6 +232,7 @@ impl Execution {
             children: Vec::new(),
             job: None,
             scope: KeyKind::OrphanPod,
+            known: KnownPods::default(),
         };
         let plan = Plan { read: Some(Read::Owner), ..Plan::default() };
         Self::new(key, term, CheckedPlan::unchecked(plan), empty)
@@ -290,6 +296,13 @@ impl Execution {
             && self.steps.iter().all(|step| !matches!(step.state, State::Waiting | State::Running(_)))
     }
 
+    /// Whether the memo holds from now on: the failures that it counts are in the stored status, where the plan
+    /// had one to write. Whatever else failed, a retry then waits as long as it must.
+    #[must_use]
+    pub fn stores_memo(&self) -> bool {
+        self.stored_status || !self.steps.iter().any(|step| matches!(step.action, Action::WriteJobStatus(_)))
+    }
+
     /// The worst failure so far.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
@@ -321,6 +334,7 @@ impl Execution {
         if let (Action::WriteJobStatus(status), Settled::Done(_)) = (&step.action, settled) {
             self.recorded.extend(status.uncounted.succeeded.iter().chain(&status.uncounted.failed));
             self.recorded.sort_unstable();
+            self.stored_status = true;
         }
         let untracks_first = matches!(step.action, Action::DeletePods { untrack: true, .. });
         let creates = matches!(step.action, Action::CreatePods(_));

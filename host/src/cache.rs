@@ -241,6 +241,12 @@ impl Cache {
         u32::try_from(self.pods.count_of(uid)).unwrap_or(u32::MAX)
     }
 
+    /// How many Pods have ever come into the cache; a Pod with a later arrival was not known yet.
+    #[must_use]
+    pub fn pod_arrivals(&self) -> u32 {
+        self.pods.arrivals()
+    }
+
     /// Pods of a namespace that have no controller, in order of name.
     pub fn pods_without_controller(&self, namespace: &Str) -> impl Iterator<Item = &Arc<PodEntry>> {
         self.pods.without_controller(namespace)

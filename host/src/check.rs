@@ -229,7 +229,7 @@ mod tests {
                 ..ObjectMeta::default()
             };
             let pod = Arc::new(Pod { metadata, ..Pod::default() });
-            Arc::new(PodEntry { row: pod_row(&pod, &job), pod, removed: false })
+            Arc::new(PodEntry { row: pod_row(&pod, &job), pod, removed: false, arrival: 1 })
         };
         let children = vec![child(Some("job-uid")), child(None), child(Some("other-uid"))];
         let snapshot = JobSnapshot {
@@ -242,7 +242,7 @@ mod tests {
             memo: Vec::new(),
         };
         let (snapshot, job) = (Arc::new(Snapshot::Job(snapshot)), Some(Arc::new(job)));
-        Gathered { snapshot, children, job, scope: KeyKind::Job }
+        Gathered { snapshot, children, job, scope: KeyKind::Job, known: crate::snapshot::KnownPods::default() }
     }
 
     fn verdict(actions: Vec<Action>) -> Option<PlanDefect> {

@@ -469,10 +469,12 @@ impl Controller {
         self.synced(now, &key, execution.sync, execution.action, is_success);
         let due = self.planned(now, &execution);
         let state = self.carried.entry(key.clone()).or_default();
+        if failure.is_none() || execution.stores_memo() {
+            state.carried.memo = execution.memo;
+        }
         match failure {
             // Nothing more can be created in a namespace that is ending, and nothing brings it back.
             None | Some(Failure::NamespaceEnding) => {
-                state.carried.memo = if failure.is_none() { execution.memo } else { Vec::new() };
                 state.stale_runs = 0;
                 self.queue.done(&key);
                 if execution.writes > 0 {
@@ -483,12 +485,10 @@ impl Controller {
                 }
             }
             Some(Failure::Stale) if state.stale_runs < MAX_STALE_RUNS => {
-                state.carried.memo.clear();
                 state.stale_runs += 1;
                 self.queue.again(&key, now.monotonic_ms);
             }
             Some(Failure::Stale | Failure::Refused) => {
-                state.carried.memo.clear();
                 self.queue.failed(&key, now.monotonic_ms);
             }
         }

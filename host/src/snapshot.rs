@@ -23,6 +23,20 @@ pub struct Gathered {
     pub job: Option<Arc<Job>>,
     /// What the key allows a plan to do.
     pub scope: KeyKind,
+    /// What the names of new Pods are derived from.
+    pub known: KnownPods,
+}
+
+/// The Pods that the cache held when a snapshot was taken.
+///
+/// Names are derived from these alone: a plan whose view is stale then asks for names that are taken, and the
+/// server refuses them, even if the cache has learned better since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownPods {
+    /// How many Pods had ever come into the cache.
+    pub arrivals: u32,
+    /// How many Pods the Job had, those included that do not cross.
+    pub of_job: u32,
 }
 
 impl Gathered {
@@ -41,7 +55,7 @@ impl Gathered {
 /// What one key carries from plan to plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// Bytes of the last plan, if every step of it succeeded.
+    /// Bytes of the last plan that succeeded, or whose status was stored.
     pub memo: Vec<u8>,
     /// Answer to the live read that the last plan asked for.
     pub live_owner: Option<LiveOwner>,
@@ -70,7 +84,8 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
         memo: carried.memo.clone(),
     };
     let snapshot = Arc::new(Snapshot::Job(snapshot));
-    Some(Gathered { snapshot, children, job: Some(job.clone()), scope: KeyKind::Job })
+    let known = KnownPods { arrivals: cache.pod_arrivals(), of_job: cache.pod_count_of(&job.metadata.uid) };
+    Some(Gathered { snapshot, children, job: Some(job.clone()), scope: KeyKind::Job, known })
 }
 
 /// The snapshot of a Job that has ended, for its time to live alone: without Pods, which have no say in it.
@@ -100,6 +115,7 @@ pub fn time_to_live(
         children: Vec::new(),
         job: Some(entry.job.clone()),
         scope: KeyKind::TimeToLive,
+        known: KnownPods::default(),
     })
 }
 
@@ -121,7 +137,7 @@ pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwn
     };
     let snapshot = OrphanSnapshot { tracked: entry.pod.is_tracked(), owner };
     let snapshot = Arc::new(Snapshot::Orphan(snapshot));
-    Some(Gathered { snapshot, children: vec![entry.clone()], job: None, scope: KeyKind::OrphanPod })
+    Some(Gathered { snapshot, children: vec![entry.clone()], job: None, scope: KeyKind::OrphanPod, known: KnownPods::default() })
 }
 
 /// The Job whose absence a live read has to confirm before the Pod counts as orphaned, if there is one.

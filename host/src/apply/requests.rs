@@ -90,13 +90,18 @@ impl Execution {
         let job = self.job.as_ref()?;
         let template = self.template.as_ref()?;
         let namespace = job.metadata.namespace.clone();
-        let taken =
-            |name: &str| cache.pod(&Name { namespace: namespace.clone(), name: name.into() }).is_some();
+        // What came after the snapshot makes no name free: were it another's Pod of this slot, or our own of a
+        // request long given up, the next name would be a second Pod of the slot.
+        let known = self.known;
+        let taken = |name: &str| {
+            let entry = cache.pod(&Name { namespace: namespace.clone(), name: name.into() });
+            entry.is_some_and(|entry| entry.arrival <= known.arrivals)
+        };
         // Where slots are all alike, as many attempts as there are Pods are taken for sure, or were: to begin
         // there saves looking at each, and two views that differ by deleted Pods still derive one name.
         let first = match slot.index {
             Some(_) => 0,
-            None => self.next_attempt.max(cache.pod_count_of(&job.metadata.uid)),
+            None => self.next_attempt.max(known.of_job),
         };
         let (name, attempt) = naming::pod_name(template, &job.metadata.uid, slot, first, &taken);
         let manifest: PodManifest = template.pod(slot, name);

@@ -18,6 +18,8 @@ pub struct PodEntry {
     pub row: PodRow,
     /// Whether its removal was acknowledged and not yet watched.
     pub removed: bool,
+    /// How manieth Pod it was to come into the cache.
+    pub arrival: u32,
 }
 
 impl PodEntry {
@@ -49,9 +51,14 @@ pub(super) struct PodCache {
     by_name: BTreeMap<Name, Arc<PodEntry>>,
     by_controller: BTreeMap<Uid, BTreeMap<Str, Arc<PodEntry>>>,
     without_controller: BTreeMap<Name, Arc<PodEntry>>,
+    arrivals: u32,
 }
 
 impl PodCache {
+    pub(super) fn arrivals(&self) -> u32 {
+        self.arrivals
+    }
+
     pub(super) fn get(&self, name: &Name) -> Option<&Arc<PodEntry>> {
         self.by_name.get(name)
     }
@@ -87,12 +94,15 @@ impl PodCache {
         if before.is_some_and(|entry| entry.pod.metadata.resource_version >= pod.metadata.resource_version) {
             return;
         }
-        let removed = before.is_some_and(|entry| entry.removed && entry.pod.metadata.uid == pod.metadata.uid);
+        let same = before.filter(|entry| entry.pod.metadata.uid == pod.metadata.uid);
+        let removed = same.is_some_and(|entry| entry.removed);
+        let arrival = same.map_or(self.arrivals.saturating_add(1), |entry| entry.arrival);
         let owner_before = before.and_then(|entry| entry.controller().cloned());
         let row = row_for(&pod, job);
         let is_passive = before.is_some_and(|entry| is_passive(&entry.row, &row));
         let held_before = before.is_some_and(|entry| entry.is_held());
-        let entry = Arc::new(PodEntry { pod, row, removed });
+        self.arrivals = self.arrivals.max(arrival);
+        let entry = Arc::new(PodEntry { pod, row, removed, arrival });
         let owner = entry.controller().cloned();
         if owner_before != owner {
             self.unlink(&name, owner_before.as_ref());

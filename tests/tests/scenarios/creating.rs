@@ -6,7 +6,7 @@ use windlass_tests::simulation::cluster::delete_pod;
 use windlass_tests::simulation::faults::{Fault, Faults};
 use windlass_tests::simulation::script::ScriptDeed;
 use windlass_tests::simulation::story::{
-    Story, creates, hold, job, pod_created, pod_ended, pod_untracked, to_its_pod, writes_status,
+    Story, creates, hold, job, pod_created, pod_ended, pod_untracked, to_its_pod, untracks, writes_status,
 };
 use windlass_tests::simulation::workload::Deed;
 
@@ -159,6 +159,25 @@ fn the_limit_counts_pods_that_failed_and_nothing_else() {
             let waited_ms = made[position].saturating_sub(ended[position - 1] / 1000 * 1000);
             told.must(waited_ms >= delay_ms, &format!("retry {position} came after {waited_ms} ms"));
         }
+    }
+}
+
+/// Found by the simulator (a retry came at once): a Pod failed and is recorded, but its finalizer does not go, so
+/// that the plan that recorded it fails.
+#[test]
+fn a_retry_waits_though_the_finalizer_of_the_failed_pod_does_not_go() {
+    for seed in SEEDS {
+        let plan = job("work", |_| {}).lots(|place, lot| match place.attempt {
+            1 => lot.fails_in(500),
+            _ => lot.succeeds_in(500),
+        });
+        let told = Story::new(seed)
+            .job(plan)
+            .meets("the finalizer does not go", 2, untracks, Fault::ServerError)
+            .tell();
+        told.completed("work", 1, 1);
+        let made: Vec<u64> = told.created().map(|(at_ms, _)| at_ms).collect();
+        told.must(made.len() == 2 && made[1] >= made[0] + 9_500, &format!("Pods were made at {made:?} ms"));
     }
 }
 
