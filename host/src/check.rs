@@ -242,7 +242,13 @@ mod tests {
             memo: Vec::new(),
         };
         let (snapshot, job) = (Arc::new(Snapshot::Job(snapshot)), Some(Arc::new(job)));
-        Gathered { snapshot, children, job, scope: KeyKind::Job, known: crate::snapshot::KnownPods::default() }
+        Gathered {
+            snapshot,
+            children,
+            job,
+            scope: KeyKind::Job,
+            known: crate::snapshot::KnownPods::default(),
+        }
     }
 
     fn verdict(actions: Vec<Action>) -> Option<PlanDefect> {

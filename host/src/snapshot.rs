@@ -137,7 +137,13 @@ pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwn
     };
     let snapshot = OrphanSnapshot { tracked: entry.pod.is_tracked(), owner };
     let snapshot = Arc::new(Snapshot::Orphan(snapshot));
-    Some(Gathered { snapshot, children: vec![entry.clone()], job: None, scope: KeyKind::OrphanPod, known: KnownPods::default() })
+    Some(Gathered {
+        snapshot,
+        children: vec![entry.clone()],
+        job: None,
+        scope: KeyKind::OrphanPod,
+        known: KnownPods::default(),
+    })
 }
 
 /// The Job whose absence a live read has to confirm before the Pod counts as orphaned, if there is one.

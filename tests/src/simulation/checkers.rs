@@ -4,12 +4,15 @@
 //! Their names are those of the project's list of invariants: C for every controller, J for Jobs, V for
 //! what must happen in the end. One file a group.
 
+mod backoff;
 mod counting;
 mod creation;
 mod ending;
+mod honesty;
 mod ledger;
 mod observer;
 mod ownership;
+mod policy;
 mod preconditions;
 mod rest;
 mod sight;
@@ -87,13 +90,31 @@ impl Checkers {
     }
 
     /// A process may act from now on.
-    pub fn leads(&mut self, process: usize) {
-        self.observers[process] = Observer { is_leading: true, ..Observer::default() };
+    pub fn leads(&mut self, process: usize, incarnation: u32) {
+        let identity = (process, incarnation);
+        self.observers[process] = Observer { is_leading: true, identity, ..Observer::default() };
     }
 
     /// A process may not act any more.
     pub fn follows(&mut self, process: usize) {
         self.observers[process] = Observer::default();
+    }
+
+    /// A process is told to end.
+    pub fn stops(&mut self, process: usize) {
+        self.observers[process].is_stopping = true;
+    }
+
+    /// A process that was told to end exits.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn exits(&self, process: usize) -> Result<(), Violation> {
+        let in_flight = self.observers[process].in_flight.len();
+        if in_flight == 0 {
+            return Ok(());
+        }
+        Err(Violation::new("L1", format!("the process exits while {in_flight} writes of it are in flight")))
     }
 
     /// A process was told to list or watch.
@@ -114,7 +135,8 @@ impl Checkers {
         let observer = &mut self.observers[process];
         sight::runs(observer, run)?;
         creation::runs(observer, run, plan);
-        Ok(())
+        honesty::runs(observer, run, plan);
+        backoff::runs(observer, run, plan, &self.ledger)
     }
 
     /// A process has a plan.
@@ -129,12 +151,21 @@ impl Checkers {
     pub fn sends(&mut self, process: usize, request: &Request, now_ms: u64) -> Result<(), Violation> {
         let observer = &mut self.observers[process];
         sight::sends(observer, request, &self.ledger, now_ms)?;
-        creation::sends(observer, request)
+        creation::sends(observer, request)?;
+        honesty::sends(observer, request)
     }
 
     /// A process hears how a request ended.
     pub fn answered(&mut self, process: usize, request: &Request, outcome: &Outcome, now_ms: u64) {
         self.observers[process].answered(request, outcome, now_ms);
+    }
+
+    /// The server has made something of a request of ours.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn served(&self, operation: &Operation, outcome: &Outcome) -> Result<(), Violation> {
+        honesty::served(operation, outcome)
     }
 
     /// Something was committed.
@@ -183,11 +214,12 @@ impl Checkers {
         ownership::check(commit, &self.ledger)?;
         self.preconditions.check(commit, cause, &self.ledger)?;
         if let (Some(Object::Job(before)), Some(Object::Job(after))) = (&commit.before, &commit.after) {
-            ending::check(before, after, &self.ledger)?;
-            counting::check_status(before, after, &mut self.ledger)?;
+            ending::check(before, after, commit.time_ms, &self.ledger)?;
+            let author = cause.map(|cause| (cause.process, cause.incarnation, cause.id));
+            counting::check_status(before, after, author, &mut self.ledger)?;
         }
         if let (Some(Object::Job(before)), Verb::Delete) = (&commit.before, commit.verb) {
-            ending::check_deletion(before, commit.time_ms, &self.ledger)?;
+            ending::check_deletion(before, commit.time_ms)?;
         }
         if let Some(Object::Pod(before)) = &commit.before {
             let after = match &commit.after {

@@ -14,9 +14,12 @@ use windlass_core::kube::{
 use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
 
 use super::random::Random;
-use super::workload::{Deed, Lot, NAMESPACE, Place, Workload, manifest, template};
+use super::workload::{
+    Deed, EDITION_ANNOTATION, Lot, NAMESPACE, OTHER_CONTROLLER, Place, Workload, manifest, template,
+};
 
 const ORPHAN_FINALIZER: &str = "orphan";
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
 const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 /// Longest time until the garbage collector looks at what lost its owner, milliseconds.
 const COLLECT_WITHIN_MS: u64 = 2_000;
@@ -185,6 +188,23 @@ impl Cluster {
                     let _ = store.create_job(Actor::USER, manifest(plan));
                 }
             }
+            Deed::SetDeadline(job, seconds) => {
+                self.edit(store, job, |job| Arc::make_mut(&mut job.spec).active_deadline_seconds = seconds);
+            }
+            Deed::EditTemplate(job, edition) => self.edit(store, job, |job| {
+                let template = &mut Arc::make_mut(&mut job.spec).template;
+                let edition = Str::from(edition.to_string());
+                Arc::make_mut(&mut template.metadata.annotations).insert(EDITION_ANNOTATION.into(), edition);
+            }),
+            Deed::HandOver(job, is_ours) => {
+                self.delete_job(store, job, Propagation::Background);
+                if let Some(plan) = self.workload.jobs.get(job) {
+                    let mut job = manifest(plan);
+                    let theirs = (!is_ours).then(|| OTHER_CONTROLLER.into());
+                    Arc::make_mut(&mut job.spec).managed_by = theirs;
+                    let _ = store.create_job(Actor::USER, job);
+                }
+            }
             Deed::TouchJob(job, value) => {
                 if let Some(job) = self.job(store, job) {
                     touch(store, Kind::Job, &job.metadata.name, value);
@@ -193,6 +213,24 @@ impl Cluster {
             Deed::DeletePod(job, place) => self.with_some_pod(store, job, place, |_| true, delete_pod),
             Deed::CollectPod(job, place) => {
                 self.with_some_pod(store, job, place, Pod::is_terminal, delete_pod);
+            }
+            Deed::EvictPod(job, place) => self.with_some_pod(store, job, place, |_| true, evict_pod),
+            Deed::ForceDeletePod(job, place) => {
+                self.with_some_pod(
+                    store,
+                    job,
+                    place,
+                    |_| true,
+                    |store, pod| {
+                        let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+                        let _ = store.delete(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &options);
+                    },
+                );
+            }
+            Deed::FlipPod(job, place) => {
+                self.with_some_pod(store, job, place, Pod::is_terminal, |store, pod| {
+                    end_pod(store, pod, if pod.status.phase == PodPhase::Failed { 0 } else { 1 });
+                });
             }
             Deed::TouchPod(job, place) => self.with_some_pod(
                 store,
@@ -269,7 +307,13 @@ impl Cluster {
 
     fn end(&self, store: &mut Store, uid: &Uid) {
         let living = |pod: &Pod| !pod.is_terminal();
-        self.with_pod(store, uid, living, |lot, now| ended(lot.exit_code, now));
+        self.with_pod(store, uid, living, |lot, now| {
+            let mut status = ended(lot.exit_code, now);
+            if lot.is_disrupted {
+                status.conditions.push(disrupted());
+            }
+            status
+        });
     }
 
     /// Ends a Pod that is to go and takes it away; its finalizers may keep it.
@@ -295,7 +339,10 @@ impl Cluster {
             return false;
         }
         let mut new = Pod::clone(&pod);
-        new.status = Arc::new(status(life.lot, Time::from_unix_ms(store.unix_ms())));
+        let mut status = status(life.lot, Time::from_unix_ms(store.unix_ms()));
+        let is_disrupted = |condition: &&PodCondition| &*condition.kind == DISRUPTION_TARGET;
+        status.conditions.extend(pod.status.conditions.iter().find(is_disrupted).cloned());
+        new.status = Arc::new(status);
         store.update_pod_status(Actor::KUBELET, &new).is_ok()
     }
 
@@ -373,6 +420,20 @@ pub fn end_pod(store: &mut Store, pod: &Pod, exit_code: i32) {
     let mut new = pod.clone();
     new.status = Arc::new(ended(exit_code, Time::from_unix_ms(store.unix_ms())));
     let _ = store.update_pod_status(Actor::KUBELET, &new);
+}
+
+/// Marks a Pod as one that its node wants to be rid of, and deletes it.
+fn evict_pod(store: &mut Store, pod: &Pod) {
+    if !pod.is_terminal() {
+        let mut new = pod.clone();
+        Arc::make_mut(&mut new.status).conditions.push(disrupted());
+        let _ = store.update_pod_status(Actor::KUBELET, &new);
+    }
+    delete_pod(store, pod);
+}
+
+fn disrupted() -> PodCondition {
+    PodCondition { kind: DISRUPTION_TARGET.into(), status: ConditionStatus::True, ..PodCondition::default() }
 }
 
 fn ready() -> PodStatus {

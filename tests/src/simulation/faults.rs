@@ -73,6 +73,8 @@ pub enum Fault {
     CrashAfterWrite,
     /// The process dies at another moment.
     Crash,
+    /// The process is told to end, waits for what is in flight, and exits.
+    Terminated,
     /// Requests in flight at a crash arrive later than the next process' first.
     CrashLateDelivery,
     /// A process loses the leadership and gets it back.
@@ -87,7 +89,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::RequestLost,
         Self::AnswerLost,
         Self::RequestLate,
@@ -119,6 +121,7 @@ impl Fault {
         Self::CrashBeforeWrite,
         Self::CrashAfterWrite,
         Self::Crash,
+        Self::Terminated,
         Self::CrashLateDelivery,
         Self::LeadershipLost,
         Self::SecondProcess,
@@ -130,7 +133,7 @@ impl Fault {
     /// where the damage is great.
     fn most_per_mille(self) -> u64 {
         match self {
-            Self::Crash | Self::LeadershipLost => 4,
+            Self::Crash | Self::Terminated | Self::LeadershipLost => 4,
             Self::CrashBeforeWrite | Self::CrashAfterWrite => 30,
             Self::WatchClosed
             | Self::WatchBroken

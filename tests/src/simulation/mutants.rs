@@ -1,14 +1,19 @@
 //! Defects put in on purpose, each of which a named checker has to find: a check that cannot fail proves
 //! nothing.
 
+use std::sync::Arc;
+
 use windlass_core::kube::{
     ApiStatus, JOB_TRACKING_FINALIZER, Job, JobCondition, Kind, Object, PodManifest, ResourceVersion,
 };
 use windlass_core::plan::{Action, Plan};
-use windlass_core::view::UncountedPods;
+use windlass_core::policy::BuiltIn;
+use windlass_core::view::{JobSnapshot, JobView, UncountedPods};
 use windlass_host::engine::Snapshot;
-use windlass_host::request::{Operation, Outcome};
+use windlass_host::request::{Operation, Outcome, Request};
 use windlass_sandbox::{Actor, DeleteOptions, MetadataPatch, Store};
+
+use super::workload::EDITION_ANNOTATION;
 
 /// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +30,7 @@ pub enum Mutant {
     ForgetsSuccess,
     /// The core takes Pods off the list that still have the finalizer.
     SettlesEarly,
-    /// The core never deletes surplus Pods.
+    /// The host takes deletes of Pods for done and never sends them.
     KeepsSurplus,
     /// The core never removes finalizers.
     KeepsFinalizers,
@@ -45,11 +50,37 @@ pub enum Mutant {
     ForgetsUnknown,
     /// The host removes labels with the finalizer.
     PatchesTooMuch,
+    /// The core tries again at once whatever failed.
+    RetriesAtOnce,
+    /// The core bears more failures than the Job does.
+    BearsTooMuch,
+    /// The core bears more failures of an index than the Job does.
+    BearsTooMuchOfAnIndex,
+    /// The core thinks that deadlines are over earlier.
+    FailsEarly,
+    /// The core does not see that a Job is suspended.
+    IgnoresSuspension,
+    /// The core takes the start from a Job that runs.
+    ForgetsStart,
+    /// The core lets a Pod go that fails its Job, and does not say that it does.
+    HidesVerdict,
+    /// The core does not wait for Pods that are about to go.
+    ReplacesTooSoon,
+    /// The core does not wait for the time to live.
+    DeletesTooSoon,
+    /// The core does not see that another controller manages a Job.
+    IgnoresManager,
+    /// The core makes Pods for a Job that is about to end.
+    IgnoresTarget,
+    /// The host makes Pods from another template.
+    UsesOldTemplate,
+    /// The process exits without waiting for what is in flight.
+    ExitsAtOnce,
 }
 
 impl Mutant {
     /// Every defect, and the predicates of which one has to find it.
-    pub const ALL: [(Self, &'static [&'static str]); 16] = [
+    pub const ALL: [(Self, &'static [&'static str]); 29] = [
         (Self::OneTooMany, &["J1", "J2"]),
         (Self::UnrecordedUntracking, &["J4"]),
         (Self::CountsTwice, &["J3"]),
@@ -58,7 +89,7 @@ impl Mutant {
         (Self::SettlesEarly, &["J4", "J3"]),
         (Self::KeepsSurplus, &["V1", "V2"]),
         (Self::KeepsFinalizers, &["V2", "V1"]),
-        (Self::LiesAboutActive, &["C10", "V1", "J6"]),
+        (Self::LiesAboutActive, &["C10"]),
         (Self::NeverQuiet, &["V1", "C9"]),
         (Self::DeletesWithoutUid, &["C2", "C1"]),
         (Self::WritesOverChanges, &["C2"]),
@@ -66,7 +97,55 @@ impl Mutant {
         (Self::CreatesTwice, &["C7"]),
         (Self::ForgetsUnknown, &["C4", "C7", "C8"]),
         (Self::PatchesTooMuch, &["C2"]),
+        (Self::RetriesAtOnce, &["J7"]),
+        (Self::BearsTooMuch, &["J7"]),
+        (Self::BearsTooMuchOfAnIndex, &["J7"]),
+        (Self::FailsEarly, &["J8"]),
+        (Self::IgnoresSuspension, &["J9"]),
+        (Self::ForgetsStart, &["J9"]),
+        (Self::HidesVerdict, &["J10"]),
+        (Self::ReplacesTooSoon, &["J11"]),
+        (Self::DeletesTooSoon, &["J12"]),
+        (Self::IgnoresManager, &["C13"]),
+        (Self::IgnoresTarget, &["J6"]),
+        (Self::UsesOldTemplate, &["C4"]),
+        (Self::ExitsAtOnce, &["L1"]),
     ];
+}
+
+/// Another snapshot than the one that the core was to see; `None` where the defect does not concern it.
+#[must_use]
+pub fn corrupt_snapshot(mutant: Mutant, snapshot: &Snapshot) -> Option<Snapshot> {
+    let Snapshot::Job(snapshot) = snapshot else { return None };
+    let mut job = JobView::clone(&snapshot.job);
+    match mutant {
+        Mutant::BearsTooMuch => job.backoff_limit += 5,
+        Mutant::BearsTooMuchOfAnIndex => {
+            job.backoff_limit_per_index = job.backoff_limit_per_index.map(|limit| limit + 1);
+        }
+        Mutant::FailsEarly => {
+            job.active_deadline_seconds = job.active_deadline_seconds.map(|seconds| (seconds - 2).max(0));
+        }
+        Mutant::IgnoresSuspension => job.suspended = false,
+        Mutant::ReplacesTooSoon => job.replace_only_failed = false,
+        Mutant::DeletesTooSoon => {
+            job.ttl_seconds_after_finished = job.ttl_seconds_after_finished.map(|_| 0);
+        }
+        Mutant::IgnoresManager => job.managed_by = None,
+        Mutant::IgnoresTarget => {
+            job.status.conditions.retain(|condition| &*condition.kind != "FailureTarget");
+            job.backoff_limit += 5;
+        }
+        _ => return None,
+    }
+    let job = Arc::new(job);
+    Some(Snapshot::Job(JobSnapshot { job, ..snapshot.clone() }))
+}
+
+/// The answers that the core gets to its questions; `None` where the defect does not concern them.
+#[must_use]
+pub fn corrupt_policy(mutant: Mutant) -> Option<BuiltIn> {
+    (mutant == Mutant::RetriesAtOnce).then_some(BuiltIn { backoff_base_ms: 0, backoff_max_ms: 0 })
 }
 
 /// Puts a defect into a plan of the core.
@@ -111,9 +190,16 @@ pub fn corrupt_plan(mutant: Mutant, snapshot: &Snapshot, plan: &mut Plan) {
                     status.succeeded += early.succeeded.len() as u32;
                 }
             }
-            (Action::DeletePods { pods, .. }, Mutant::KeepsSurplus) => pods.clear(),
             (Action::UntrackPods(pods), Mutant::KeepsFinalizers) => pods.clear(),
             (Action::WriteJobStatus(status), Mutant::LiesAboutActive) => status.active += 1,
+            (Action::WriteJobStatus(status), Mutant::HidesVerdict) => {
+                status.conditions.retain(|condition| &*condition.reason != "PodFailurePolicy");
+            }
+            (Action::WriteJobStatus(status), Mutant::ForgetsStart)
+                if !snapshot.job.suspended && snapshot.job.status.start_time.is_some() =>
+            {
+                status.start_time = None;
+            }
             _ => {}
         }
     }
@@ -150,6 +236,7 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
                 windlass_sandbox::Deletion::Removed(_) => None,
             })))
         }
+        (Mutant::KeepsSurplus, Operation::DeletePod(_)) => Some(Outcome::Done(None)),
         (Mutant::WritesOverChanges, Operation::WriteJobStatus(job)) => {
             let mut job = Job::clone(job);
             job.metadata.resource_version = ResourceVersion(0);
@@ -185,4 +272,14 @@ pub fn distort(mutant: Mutant, operation: &Operation, outcome: Outcome) -> Outco
         (Mutant::ForgetsUnknown, Operation::CreatePod(_), Outcome::Unknown) => Outcome::NotSent,
         _ => outcome,
     }
+}
+
+/// Changes what a process sends.
+#[must_use]
+pub fn corrupt_request(mutant: Mutant, mut request: Request) -> Request {
+    if let (Mutant::UsesOldTemplate, Operation::CreatePod(manifest)) = (mutant, &mut request.operation) {
+        let annotations = &mut Arc::make_mut(manifest).metadata.annotations;
+        Arc::make_mut(annotations).remove(EDITION_ANNOTATION);
+    }
+    request
 }

@@ -60,6 +60,11 @@ pub enum ScriptDeed {
         /// Milliseconds.
         down_ms: u64,
     },
+    /// A process is told to end; it is started again once it has.
+    Terminate {
+        /// Position of the process.
+        process: usize,
+    },
 }
 
 /// A change, made in view of the commit that called for it, if one did.

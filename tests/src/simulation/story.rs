@@ -294,10 +294,10 @@ impl Lot {
         Self { run_ms: None, ..self }
     }
 
-    /// It takes so long to stop once it is deleted.
+    /// It takes so long to stop once it is deleted, and fails then.
     #[must_use]
     pub fn stops_in(self, stop_ms: u64) -> Self {
-        Self { stop_ms, ..self }
+        Self { stop_ms, stop_code: 137, ..self }
     }
 }
 

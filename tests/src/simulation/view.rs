@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    COMPLETION_INDEX_ANNOTATION, ConditionStatus, Job, Kind, Object, Pod, PodPhase, ResourceVersion, Str, Uid,
+    COMPLETION_INDEX_ANNOTATION, ConditionStatus, INDEX_FAILURE_COUNT_ANNOTATION,
+    INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, Kind, Object, Pod, PodPhase, ResourceVersion, Str, Uid,
 };
 use windlass_core::view::{NO_INDEX, PodColumns, pod_flag};
 use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
@@ -52,6 +53,10 @@ pub struct Sight {
     pub is_ready: bool,
     /// Its completion index, or [`NO_INDEX`].
     pub index: u32,
+    /// Counted failures of its index before it.
+    pub index_failures: u32,
+    /// Ignored failures of its index before it.
+    pub index_ignored_failures: u32,
 }
 
 impl View {
@@ -286,13 +291,15 @@ impl Sight {
     /// What there is to see of `pod`.
     #[must_use]
     pub fn of(pod: &Pod) -> Self {
-        let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
+        let number = |name: &str| pod.metadata.annotations.get(name).and_then(|number| number.parse().ok());
         Self {
             phase: pod.status.phase,
             is_terminating: pod.metadata.is_terminating(),
             is_tracked: pod.is_tracked(),
             is_ready: pod.ready_condition().is_some_and(|ready| ready.status == ConditionStatus::True),
-            index: index.and_then(|index| index.parse().ok()).unwrap_or(NO_INDEX),
+            index: number(COMPLETION_INDEX_ANNOTATION).unwrap_or(NO_INDEX),
+            index_failures: number(INDEX_FAILURE_COUNT_ANNOTATION).unwrap_or(0),
+            index_ignored_failures: number(INDEX_IGNORED_FAILURE_COUNT_ANNOTATION).unwrap_or(0),
         }
     }
 

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use windlass_core::kube::{CompletionMode, Job, JobSpec, ObjectMeta, PodTemplate, Str};
+use windlass_core::kube::{
+    CompletionMode, Job, JobSpec, LabelSelector, Labels, ObjectMeta, OnExitCodes, OnExitCodesOperator,
+    OnPodCondition, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule, PodReplacementPolicy,
+    PodTemplate, Str, SuccessPolicy, SuccessPolicyRule,
+};
 use windlass_sandbox::Propagation;
 
 use super::random::{Random, mix};
@@ -79,6 +83,8 @@ pub struct Lot {
     pub stop_ms: u64,
     /// Exit code of its container if it is stopped.
     pub stop_code: i32,
+    /// Whether it ends because its node wants to be rid of it, and says so.
+    pub is_disrupted: bool,
 }
 
 /// Something that somebody other than the controller does. Jobs are meant by position.
@@ -106,7 +112,24 @@ pub enum Deed {
     DisownPod(usize, u64),
     /// One of the Job's Pods loses the label that the selector wants.
     RelabelPod(usize, u64),
+    /// One of the Job's Pods is evicted: it is marked as disrupted and deleted.
+    EvictPod(usize, u64),
+    /// One of the Job's Pods is deleted without grace, as by somebody who knows that its node is gone.
+    ForceDeletePod(usize, u64),
+    /// One of the Job's Pods that have ended is told to have ended the other way.
+    FlipPod(usize, u64),
+    /// `spec.activeDeadlineSeconds` is set.
+    SetDeadline(usize, Option<i64>),
+    /// The template gets another annotation, which the server takes only while the Job is suspended.
+    EditTemplate(usize, u64),
+    /// The Job is deleted and made anew under the same name, to be managed by another controller or by us.
+    HandOver(usize, bool),
 }
+
+/// Name of a controller that is not ours.
+pub const OTHER_CONTROLLER: &str = "example.com/other";
+/// Annotation of a template that says which edition it is.
+pub const EDITION_ANNOTATION: &str = "edition";
 
 impl Workload {
     /// The workload of `seed`.
@@ -143,8 +166,9 @@ impl PodFate {
             run_ms: (!self.endless).then_some(run_ms),
             exit_code,
             becomes_ready: random.chance(700),
-            stop_ms: random.pick(&[1, 50, 400, 3_000, 20_000]),
-            stop_code: 137,
+            stop_ms: random.pick(&[1, 50, 400, 3_000, 20_000, 120_000]),
+            stop_code: random.pick(&[137, 137, 143, 0]),
+            is_disrupted: exit_code != 0 && random.chance(200),
         }
     }
 }
@@ -156,17 +180,36 @@ fn job_plan(seed: u64, random: &mut Random, position: u64) -> JobPlan {
     let widest = completions.unwrap_or(size).max(1);
     let parallelism = random.pick(&[1, 2, widest, widest, widest / 2 + 1, widest + 3]);
     let indexed = completions.is_some() && random.chance(500);
-    let spec = JobSpec {
+    // An elastic Job is as wide as it is long.
+    let parallelism = if indexed && random.chance(250) { widest } else { parallelism };
+    let per_index = indexed && random.chance(250);
+    let mut spec = JobSpec {
         parallelism: Some(to_i32(parallelism)),
         completions: completions.map(to_i32),
         completion_mode: Some(if indexed { CompletionMode::Indexed } else { CompletionMode::NonIndexed }),
         backoff_limit: Some(to_i32(random.between(0, 6))),
-        backoff_limit_per_index: (indexed && random.chance(200)).then(|| to_i32(random.between(0, 2))),
+        backoff_limit_per_index: per_index.then(|| to_i32(random.between(0, 2))),
         suspend: random.chance(80).then_some(true),
-        ttl_seconds_after_finished: random.chance(120).then(|| to_i32(random.between(0, 60))),
+        ttl_seconds_after_finished: random.chance(150).then(|| to_i32(random.pick(&[0, 1, 10, 60]))),
+        active_deadline_seconds: random.chance(100).then(|| random.between(1, 120) as i64),
+        pod_replacement_policy: random.chance(200).then_some(PodReplacementPolicy::Failed),
         template: template(random.chance(800)),
         ..JobSpec::default()
     };
+    if per_index && random.chance(400) {
+        let most = completions.unwrap_or(0).min(2);
+        spec.max_failed_indexes = Some(to_i32(random.between(0, most)));
+    }
+    if random.chance(200) {
+        spec.pod_failure_policy = Some(failure_policy(random, per_index));
+        spec.pod_replacement_policy = None;
+    }
+    if indexed && random.chance(150) {
+        spec.success_policy = success_policy(random, completions.unwrap_or(0));
+    }
+    if random.chance(80) {
+        share_selector(&mut spec);
+    }
     let slow = random.chance(200);
     let fate = PodFate {
         seed: mix(seed.wrapping_add(position)),
@@ -176,12 +219,72 @@ fn job_plan(seed: u64, random: &mut Random, position: u64) -> JobPlan {
         endless: random.chance(30),
         lots: None,
     };
+    if fate.failing_per_mille == 1000 {
+        count_all_exit_codes(&mut spec);
+    }
     JobPlan {
         name: format!("job-{position}").into(),
         spec: Arc::new(spec),
         created_ms: random.below(3_000),
         fate,
     }
+}
+
+/// A policy of one to three rules.
+fn failure_policy(random: &mut Random, per_index: bool) -> PodFailurePolicy {
+    let count = random.between(1, 3);
+    let rule = |_| {
+        let action = match random.below(if per_index { 4 } else { 3 }) {
+            0 => PodFailurePolicyAction::FailJob,
+            1 => PodFailurePolicyAction::Ignore,
+            2 => PodFailurePolicyAction::Count,
+            _ => PodFailurePolicyAction::FailIndex,
+        };
+        if random.chance(300) {
+            let condition = OnPodCondition { kind: "DisruptionTarget".into(), ..OnPodCondition::default() };
+            return PodFailurePolicyRule {
+                action,
+                on_pod_conditions: vec![condition],
+                ..PodFailurePolicyRule::default()
+            };
+        }
+        let operator = if random.chance(800) { OnExitCodesOperator::In } else { OnExitCodesOperator::NotIn };
+        let values = vec![random.pick(&[1, 2, 42, 137])];
+        let on_exit_codes = Some(OnExitCodes { container_name: None, operator, values });
+        PodFailurePolicyRule { action, on_exit_codes, ..PodFailurePolicyRule::default() }
+    };
+    PodFailurePolicy { rules: (0..count).map(rule).collect() }
+}
+
+/// Lets no failure be ignored for its exit code: where every Pod fails, the Job would never end.
+fn count_all_exit_codes(spec: &mut JobSpec) {
+    for rule in spec.pod_failure_policy.iter_mut().flat_map(|policy| &mut policy.rules) {
+        if rule.on_exit_codes.is_some() && rule.action == PodFailurePolicyAction::Ignore {
+            rule.action = PodFailurePolicyAction::Count;
+        }
+    }
+}
+
+/// A policy of one rule; none for a Job without completions.
+fn success_policy(random: &mut Random, completions: u64) -> Option<SuccessPolicy> {
+    let last = completions.checked_sub(1)?;
+    let first = random.between(0, last);
+    let last = random.between(first, last);
+    let succeeded_indexes = random.chance(700).then(|| format!("{first}-{last}").into());
+    let succeeded_indexes =
+        succeeded_indexes.map(|text| if first == last { first.to_string().into() } else { text });
+    let most = if succeeded_indexes.is_some() { last - first + 1 } else { completions };
+    let succeeded_count =
+        (succeeded_indexes.is_none() || random.chance(500)).then(|| to_i32(random.between(1, most)));
+    Some(SuccessPolicy { rules: vec![SuccessPolicyRule { succeeded_indexes, succeeded_count }] })
+}
+
+/// Gives the Job a selector written by hand, the same as that of every other Job treated so.
+fn share_selector(spec: &mut JobSpec) {
+    let labels: Labels = [("app".into(), "shared".into())].into();
+    spec.manual_selector = Some(true);
+    spec.selector = Some(LabelSelector { match_labels: labels.clone(), ..LabelSelector::default() });
+    spec.template.metadata.labels = Arc::new(labels);
 }
 
 /// A template of one container; `bound` Pods name their node, so that their deletion takes its time.
@@ -199,30 +302,45 @@ fn deeds(random: &mut Random, jobs: u64) -> Vec<(u64, Deed)> {
     for _ in 0..count {
         let at_ms = random.spread(100, 120_000);
         let (job, place) = (random.below(jobs) as usize, random.number());
-        let deed = match random.below(20) {
-            0..3 => Deed::SetParallelism(job, to_i32(random.pick(&[0, 1, 2, 5, 20, 60]))),
-            3..5 => Deed::SetSuspend(job, true),
-            5..7 => Deed::SetSuspend(job, false),
-            7 => Deed::DeleteJob(job, Propagation::Background),
-            8 => Deed::DeleteJob(job, Propagation::Foreground),
-            9 => Deed::DeleteJob(job, Propagation::Orphan),
-            10 => Deed::ReplaceJob(job),
-            11..14 => Deed::DeletePod(job, place),
-            14..16 => Deed::CollectPod(job, place),
-            16 => Deed::TouchJob(job, place),
-            17 => Deed::TouchPod(job, place),
-            18 => Deed::DisownPod(job, place),
-            _ => Deed::RelabelPod(job, place),
-        };
+        let deed = deed(random, job, place);
         deeds.push((at_ms, deed));
         if let Deed::SetSuspend(job, true) = deed
             && random.chance(800)
         {
-            deeds.push((at_ms + random.spread(10, 60_000), Deed::SetSuspend(job, false)));
+            let until_ms = at_ms + random.spread(10, 60_000);
+            if random.chance(300) {
+                deeds.push((random.between(at_ms, until_ms), Deed::EditTemplate(job, place)));
+            }
+            deeds.push((until_ms, Deed::SetSuspend(job, false)));
         }
     }
     deeds.sort_by_key(|(at_ms, _)| *at_ms);
     deeds
+}
+
+fn deed(random: &mut Random, job: usize, place: u64) -> Deed {
+    match random.below(30) {
+        0..3 => Deed::SetParallelism(job, to_i32(random.pick(&[0, 1, 2, 5, 20, 60]))),
+        3..5 => Deed::SetSuspend(job, true),
+        5..7 => Deed::SetSuspend(job, false),
+        7 => Deed::DeleteJob(job, Propagation::Background),
+        8 => Deed::DeleteJob(job, Propagation::Foreground),
+        9 => Deed::DeleteJob(job, Propagation::Orphan),
+        10 => Deed::ReplaceJob(job),
+        11..14 => Deed::DeletePod(job, place),
+        14..16 => Deed::CollectPod(job, place),
+        16 => Deed::TouchJob(job, place),
+        17 => Deed::TouchPod(job, place),
+        18 => Deed::DisownPod(job, place),
+        19 => Deed::RelabelPod(job, place),
+        20..22 => Deed::EvictPod(job, place),
+        22 => Deed::ForceDeletePod(job, place),
+        23..25 => Deed::FlipPod(job, place),
+        25 => Deed::SetDeadline(job, random.pick(&[None, Some(1), Some(30), Some(300)])),
+        26..28 => Deed::Scale(job, to_i32(random.pick(&[1, 2, 5, 12]))),
+        28 => Deed::EditTemplate(job, place),
+        _ => Deed::HandOver(job, random.chance(500)),
+    }
 }
 
 /// The Job of a plan, as whoever applies its manifest sends it.

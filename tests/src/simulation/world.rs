@@ -186,6 +186,10 @@ enum Happening {
         object: Object,
     },
     Turn(Turn),
+    DrainEnds {
+        process: usize,
+        incarnation: u32,
+    },
     Scripted {
         rule: usize,
         commit: Option<Box<Commit>>,
@@ -332,6 +336,7 @@ impl<'engine> World<'engine> {
             Happening::Stale { process, incarnation, kind, stream, object } => {
                 self.stale(process, incarnation, kind, stream, object);
             }
+            Happening::DrainEnds { process, incarnation } => self.drain_ends(process, incarnation),
             Happening::Scripted { rule, commit } => self.follow_script(rule, commit.as_deref()),
             Happening::Turn(turn) => {
                 let mut turns = std::mem::take(&mut self.turns);
@@ -391,7 +396,7 @@ impl<'engine> World<'engine> {
                     continue;
                 }
                 ScriptDeed::Change(after_ms, _) => *after_ms,
-                ScriptDeed::Meet(_) | ScriptDeed::Crash { .. } => 0,
+                ScriptDeed::Meet(_) | ScriptDeed::Crash { .. } | ScriptDeed::Terminate { .. } => 0,
             };
             let commit = Some(Box::new(commit.clone()));
             self.agenda.add(self.now_ms + after_ms, Happening::Scripted { rule, commit });
@@ -411,6 +416,7 @@ impl<'engine> World<'engine> {
                     self.agenda.add(self.now_ms + down_ms, Happening::Start { process: *process });
                 }
             }
+            ScriptDeed::Terminate { process } => self.terminate(*process),
             ScriptDeed::Meet(_) => {}
         }
         self.script = script;

@@ -1,4 +1,4 @@
-//! Each Pod is counted once and before it is let go: J3, J4 and J5.
+//! Each Pod is counted once and before it is let go: J3, J4, J5 and J10.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,11 +6,17 @@ use std::sync::Arc;
 use windlass_core::kube::{Job, Pod, PodPhase, PodReplacementPolicy, Uid};
 
 use super::Violation;
-use super::ledger::{Ledger, Recorded};
+use super::ledger::{Author, Ledger, Recorded};
+use super::policy::{self, Verdict};
 use crate::simulation::view::Sight;
 
 /// A Job's status was written by us.
-pub(super) fn check_status(before: &Job, after: &Job, ledger: &mut Ledger) -> Result<(), Violation> {
+pub(super) fn check_status(
+    before: &Job,
+    after: &Job,
+    author: Option<Author>,
+    ledger: &mut Ledger,
+) -> Result<(), Violation> {
     let (old, new) = (&before.status, &after.status);
     let wrong =
         |predicate, why: String| Err(Violation::new(predicate, format!("{}: {why}", after.metadata.name)));
@@ -29,9 +35,15 @@ pub(super) fn check_status(before: &Job, after: &Job, ledger: &mut Ledger) -> Re
     let none = windlass_core::kube::UncountedTerminatedPods::default();
     let before_lists = old.uncounted_terminated_pods.as_ref().unwrap_or(&none);
     let after_lists = new.uncounted_terminated_pods.as_ref().unwrap_or(&none);
-    let successes =
-        record(after, &before_lists.succeeded, &after_lists.succeeded, Recorded::Succeeded, ledger)?;
-    let failures = record(after, &before_lists.failed, &after_lists.failed, Recorded::Failed, ledger)?;
+    let successes = record(
+        after,
+        (&before_lists.succeeded, &after_lists.succeeded),
+        Recorded::Succeeded,
+        author,
+        ledger,
+    )?;
+    let failures =
+        record(after, (&before_lists.failed, &after_lists.failed), Recorded::Failed, author, ledger)?;
     if i64::from(new.failed) - i64::from(old.failed) != failures {
         return wrong(
             "J3",
@@ -56,9 +68,9 @@ pub(super) fn check_status(before: &Job, after: &Job, ledger: &mut Ledger) -> Re
 /// Notes who entered a list of uncounted Pods; gives how many left it.
 fn record(
     job: &Job,
-    before: &[Uid],
-    after: &[Uid],
+    (before, after): (&[Uid], &[Uid]),
     outcome: Recorded,
+    author: Option<Author>,
     ledger: &mut Ledger,
 ) -> Result<i64, Violation> {
     if before == after {
@@ -81,18 +93,16 @@ fn record(
         }
         let sight = record.sight();
         let has_ended = match outcome {
-            Recorded::Succeeded => sight.phase == PodPhase::Succeeded,
+            Recorded::Succeeded => record.ever_succeeded,
             Recorded::Failed => {
-                sight.phase == PodPhase::Failed
-                    || sight.is_terminating && !waits
-                    || is_failing
-                    || !record.exists
+                record.ever_failed || sight.is_terminating && !waits || is_failing || !record.exists
             }
         };
         if !has_ended {
             return wrong("J3", uid, "is counted as what it is not");
         }
         record.recorded = Some(outcome);
+        record.recorded_by = author;
     }
     let mut left = 0;
     for uid in old.difference(&new) {
@@ -136,8 +146,11 @@ fn check_indexes(before: &Job, after: &Job, ledger: &Ledger) -> Result<(), Viola
     let ended = |index: u32, phase: PodPhase| {
         ledger.pods_of(&after.metadata.uid).any(|record| {
             let sight = record.sight();
-            sight.index == index
-                && (sight.phase == phase || phase == PodPhase::Failed && sight.is_terminating)
+            let has_ended = match phase {
+                PodPhase::Failed => record.ever_failed || sight.is_terminating,
+                _ => record.ever_succeeded,
+            };
+            sight.index == index && has_ended
         })
     };
     if let Some(index) = new_set.difference(&old_set).find(|index| !ended(**index, PodPhase::Succeeded)) {
@@ -171,20 +184,38 @@ pub(super) fn check_pod(before: &Pod, after: Option<&Arc<Pod>>, ledger: &Ledger)
     let is_indexed = job.job.is_indexed();
     let selects =
         job.job.spec.selector.as_ref().is_some_and(|selector| selector.matches(&before.metadata.labels));
-    let is_recorded = ledger.pod(&before.metadata.uid).is_some_and(|record| record.recorded.is_some())
+    let record = ledger.pod(&before.metadata.uid);
+    let is_listed = record.is_some_and(|record| record.recorded.is_some());
+    let has_flipped = record.is_some_and(|record| record.ever_succeeded && record.ever_failed);
+    let is_failed_now = sight.phase == PodPhase::Failed && !has_flipped;
+    let verdict = policy::verdict(&job.job, before);
+    let counts = selects && !(is_indexed && sight.index >= bound) && !job.is_past_counting();
+    if counts && is_failed_now && verdict == Verdict::FailsJob && !is_decided(&job.job) {
+        let why =
+            format!("{} fails its Job and lost its finalizer before that was said", before.metadata.name);
+        return Err(Violation::new("J10", why));
+    }
+    let is_recorded = is_listed
+        || sight.phase == PodPhase::Failed && verdict == Verdict::Ignored
         || is_indexed
             && (sight.index >= bound
-                || sight.phase == PodPhase::Succeeded
+                || record.is_some_and(|record| record.ever_succeeded)
                     && parse_indexes(&job.job.status.completed_indexes).contains(&sight.index));
-    if is_recorded || job.is_past_counting() || !selects {
+    // Upstream leaves out, too, what ends after the success of the Job is said.
+    if is_recorded || job.is_past_counting() || !selects || job.job.has_met_success_criteria() {
         return Ok(());
     }
     // Where an index has both failed and succeeded, what was recorded first stays.
     let failed = parse_indexes(job.job.status.failed_indexes.as_deref().unwrap_or(""));
-    if is_indexed && sight.phase == PodPhase::Succeeded && failed.contains(&sight.index) {
+    if is_indexed && record.is_some_and(|record| record.ever_succeeded) && failed.contains(&sight.index) {
         return Ok(());
     }
     Err(Violation::new("J4", format!("{} lost its finalizer before it was recorded", before.metadata.name)))
+}
+
+/// Whether how the Job is to end has been said.
+fn is_decided(job: &Job) -> bool {
+    ["FailureTarget", "SuccessCriteriaMet"].iter().any(|kind| super::ending::condition(job, kind).is_some())
 }
 
 /// The indexes in compact text.

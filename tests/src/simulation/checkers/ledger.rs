@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, Object, Pod, Str, Uid};
+use windlass_core::kube::{Job, Object, Pod, PodPhase, Str, Uid};
+use windlass_host::request::RequestId;
 use windlass_sandbox::Commit;
 
 use crate::simulation::view::Sight;
@@ -36,9 +37,18 @@ pub(super) struct PodRecord {
     pub(super) exists: bool,
     /// Whether a Job was ever its controller.
     pub(super) was_owned: bool,
+    /// Whether it ever was in phase Succeeded.
+    pub(super) ever_succeeded: bool,
+    /// Whether it ever was in phase Failed.
+    pub(super) ever_failed: bool,
     /// Whether a status of its Job ever listed it as uncounted, and as what.
     pub(super) recorded: Option<Recorded>,
+    /// The request that did so.
+    pub(super) recorded_by: Option<Author>,
 }
+
+/// A request of a process, by its position, its incarnation and the request's identity.
+pub(super) type Author = (usize, u32, RequestId);
 
 /// As what a Pod was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +87,20 @@ impl Ledger {
                         record.pod = pod.clone();
                         record.exists = exists;
                         record.was_owned |= pod.metadata.controller().is_some();
+                        record.ever_succeeded |= pod.status.phase == PodPhase::Succeeded;
+                        record.ever_failed |= pod.status.phase == PodPhase::Failed;
                     }
                     None => {
                         let was_owned = pod.metadata.controller().is_some();
-                        let record = PodRecord { pod: pod.clone(), exists, was_owned, recorded: None };
+                        let record = PodRecord {
+                            pod: pod.clone(),
+                            exists,
+                            was_owned,
+                            ever_succeeded: pod.status.phase == PodPhase::Succeeded,
+                            ever_failed: pod.status.phase == PodPhase::Failed,
+                            recorded: None,
+                            recorded_by: None,
+                        };
                         self.pods.insert(uid.clone(), record);
                     }
                 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_core::kube::{Kind, Object, ObjectMeta, Str};
+use windlass_core::kube::{Kind, Object, ObjectMeta, Str, Uid};
 use windlass_host::controller::RunId;
 use windlass_host::key::Key;
 use windlass_host::request::{Flow, Operation, Outcome, Request, RequestId};
 
+use super::backoff::Failures;
 use super::creation::Seen;
+use super::honesty::Living;
 use crate::simulation::view::View;
 
 /// Rest of a flow after a 429 that names none, milliseconds.
@@ -17,6 +19,10 @@ const DEFAULT_PAUSE_MS: u64 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     pub(super) is_leading: bool,
+    /// It was told to end.
+    pub(super) is_stopping: bool,
+    /// Position of the process, and its incarnation.
+    pub(super) identity: (usize, u32),
     pub(super) view: View,
     /// Keys whose plan is awaited.
     pub(super) running: BTreeMap<RunId, Key>,
@@ -30,6 +36,12 @@ pub(super) struct Observer {
     pub(super) asked: BTreeMap<(Kind, Str), Operation>,
     /// What the last reconcile of a Job that creates Pods saw.
     pub(super) seen: BTreeMap<Str, Seen>,
+    /// What the last reconcile of a Job that writes a status saw.
+    pub(super) living: BTreeMap<Str, Living>,
+    /// Status writes that were answered as done.
+    pub(super) statuses: BTreeSet<RequestId>,
+    /// Failures of each Job since its last success.
+    pub(super) failures: BTreeMap<Uid, Failures>,
     /// Flows that the server asked to rest, and until when.
     pub(super) paused: BTreeMap<Flow, u64>,
 }
@@ -47,7 +59,12 @@ impl Observer {
         }
         match request.flow {
             Flow::Read => self.read(&request.operation, outcome),
-            Flow::Write => self.wrote(&request.operation, job, outcome),
+            Flow::Write => {
+                if matches!((&request.operation, outcome), (Operation::WriteJobStatus(_), Outcome::Done(_))) {
+                    self.statuses.insert(request.id);
+                }
+                self.wrote(&request.operation, job, outcome);
+            }
             Flow::Event => {}
         }
     }

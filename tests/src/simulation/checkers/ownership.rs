@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{Kind, Object, Pod};
+use windlass_core::kube::{Job, Kind, Object, OwnerReference, Pod};
 use windlass_sandbox::{Commit, Resource, Verb};
 
 use super::Violation;
 use super::ledger::Ledger;
+use crate::simulation::workload::OTHER_CONTROLLER;
 
 /// A commit of ours.
 pub(super) fn check(commit: &Commit, ledger: &Ledger) -> Result<(), Violation> {
     match (commit.resource, commit.verb) {
         (Resource::Event, Verb::Create | Verb::Patch) => Ok(()),
-        (Resource::Job, Verb::UpdateStatus | Verb::Delete) => Ok(()),
+        (Resource::Job, Verb::UpdateStatus) => match &commit.before {
+            Some(Object::Job(job)) if is_foreign(job) => {
+                Err(Violation::new("C13", format!("{} is another controller's to write", job.metadata.name)))
+            }
+            _ => Ok(()),
+        },
+        (Resource::Job, Verb::Delete) => Ok(()),
         (Resource::Pod, Verb::Create | Verb::Patch | Verb::Delete) => {
             let pod = |object: &Option<Object>| match object {
                 Some(Object::Pod(pod)) => Some(pod.clone()),
@@ -26,6 +33,11 @@ pub(super) fn check(commit: &Commit, ledger: &Ledger) -> Result<(), Violation> {
     }
 }
 
+/// Whether another controller manages the Job.
+pub(super) fn is_foreign(job: &Job) -> bool {
+    job.spec.managed_by.as_deref().is_some_and(|name| name == OTHER_CONTROLLER)
+}
+
 fn check_pod(
     before: Option<Arc<Pod>>,
     after: Option<Arc<Pod>>,
@@ -34,6 +46,13 @@ fn check_pod(
 ) -> Result<(), Violation> {
     let owner = |pod: &Option<Arc<Pod>>| pod.as_ref().and_then(|pod| pod.metadata.controller()).cloned();
     let (old, new) = (owner(&before), owner(&after));
+    let is_foreign_uid = |owner: &Option<OwnerReference>| {
+        let record = owner.as_ref().and_then(|owner| ledger.job(&owner.uid));
+        record.is_some_and(|record| record.exists && is_foreign(&record.job))
+    };
+    if is_foreign_uid(&old) || is_foreign_uid(&new) {
+        return Err(Violation::new("C13", "a Pod of another controller's Job was changed".to_owned()));
+    }
     let name = before.as_ref().or(after.as_ref()).map(|pod| pod.metadata.name.clone()).unwrap_or_default();
     let is_job = |uid: &str| ledger.job(uid).is_some();
     let wrong = |why: &str| Err(Violation::new("C1", format!("{name}: {why}")));

@@ -108,7 +108,10 @@ fn needs_version(commit: &Commit, has_version: bool, ledger: &Ledger) -> Result<
     }
     let is_recorded = ledger.pod(&pod.metadata.uid).is_some_and(|record| record.recorded.is_some());
     let job = pod.metadata.controller().and_then(|owner| ledger.job(&owner.uid));
-    let is_past = job.is_none_or(|record| !record.exists || record.job.is_finished());
+    // Once the success of the Job is said, what else its Pods come to does not count.
+    let is_past = job.is_none_or(|record| {
+        !record.exists || record.job.is_finished() || record.job.has_met_success_criteria()
+    });
     if is_recorded || is_past {
         return Ok(());
     }

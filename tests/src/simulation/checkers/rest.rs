@@ -5,8 +5,9 @@ use std::sync::Arc;
 use windlass_core::kube::{Job, Kind, Object, Pod, PodPhase};
 use windlass_sandbox::Store;
 
-use super::Violation;
+use super::counting::parse_indexes;
 use super::ledger::Ledger;
+use super::{Violation, ownership};
 use crate::simulation::cluster::Cluster;
 use crate::simulation::view::Sight;
 
@@ -18,7 +19,10 @@ pub(super) fn check(store: &Store, cluster: &Cluster, ledger: &Ledger) -> Result
     }
     for object in store.objects(Kind::Job) {
         let Object::Job(job) = object else { continue };
-        check_job(job, store, cluster)?;
+        // What another controller makes of its Jobs is its own affair.
+        if !ownership::is_foreign(job) {
+            check_job(job, store, cluster)?;
+        }
     }
     Ok(())
 }
@@ -94,11 +98,16 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
     if job.is_finished() || job.is_suspended() {
         return Ok(());
     }
+    if job.spec.active_deadline_seconds.is_some() {
+        return wrong("J8", "has a deadline that is never kept".to_owned());
+    }
     if cluster.pods_end(name) && parallelism > 0 {
         return wrong("V2", format!("has not ended, with {} of its Pods active", active.len()));
     }
     // Pods that run for ever: as many of them as are wanted, and none that has ended but is not told.
-    let left = job.spec.completions.map_or(i32::MAX, |completions| completions - job.status.succeeded);
+    let failed = to_i32(parse_indexes(job.status.failed_indexes.as_deref().unwrap_or("")).len());
+    let left =
+        job.spec.completions.map_or(i32::MAX, |completions| completions - job.status.succeeded - failed);
     let wanted =
         if job.spec.completions.is_none() && job.status.succeeded > 0 { 0 } else { parallelism.min(left) };
     let is_short = to_i32(active.len()) != wanted && job.spec.completions.is_some();

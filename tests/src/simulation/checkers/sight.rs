@@ -1,4 +1,4 @@
-//! What a process must have seen before it acts: C3, C4, C5, C6, C7, C8 and C14.
+//! What a process must have seen before it acts: C3, C4, C5, C6, C7, C8, C14 and L1.
 
 use windlass_core::kube::Str;
 use windlass_host::controller::Run;
@@ -13,6 +13,9 @@ use crate::simulation::view::sum_of_columns;
 
 /// A process takes up a key.
 pub(super) fn runs(observer: &mut Observer, run: &Run) -> Result<(), Violation> {
+    if observer.is_stopping {
+        return Err(Violation::new("L1", format!("{} runs though the process is to end", run.key)));
+    }
     if !observer.is_leading || !observer.view.is_synced() {
         return Err(Violation::new("C5", format!("{} runs before everything was listed", run.key)));
     }
@@ -87,6 +90,9 @@ pub(super) fn sends(
     }
     if request.flow != Flow::Write {
         return Ok(());
+    }
+    if observer.is_stopping {
+        return Err(Violation::new("L1", format!("{what} is sent though the process is to end")));
     }
     if !observer.is_leading || !observer.view.is_synced() {
         return Err(Violation::new("C5", format!("{what} is sent before everything was listed")));

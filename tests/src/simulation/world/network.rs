@@ -48,6 +48,10 @@ impl World<'_> {
                 let Some(request) = machine.poll_request(now, flow) else { break };
                 *in_flight += 1;
                 any = true;
+                let request = match self.plot_mutant {
+                    Some(mutant) => mutants::corrupt_request(mutant, request),
+                    None => request,
+                };
                 self.send(process, request);
             }
         }
@@ -252,6 +256,8 @@ impl World<'_> {
             )
         });
         self.record.request(self.now_ms, process, &request.operation, &outcome);
+        let checked = self.checkers.served(&request.operation, &outcome);
+        self.check(checked);
         self.digest(Some(&cause));
         outcome
     }

@@ -1,11 +1,12 @@
 //! A process with the state machine: it starts, works, loses and regains the leadership, and dies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use windlass_core::kube::Kind;
 use windlass_core::plan::Plan;
 use windlass_host::controller::{Command, Controller, Lane, Run, RunId};
-use windlass_host::engine::EngineFault;
+use windlass_host::engine::{EngineFault, SharedPolicy};
 use windlass_host::request::{Flow, RequestId, Term};
 use windlass_sandbox::Actor;
 
@@ -13,7 +14,7 @@ use super::watches::Stream;
 use super::{Happening, World, config};
 use crate::simulation::checkers::Violation;
 use crate::simulation::faults::Fault;
-use crate::simulation::mutants;
+use crate::simulation::mutants::{self, Mutant};
 use crate::simulation::random::Random;
 
 /// A process, alive or dead.
@@ -37,8 +38,14 @@ pub(in crate::simulation) struct Process {
     pub(super) listed: BTreeSet<Kind>,
     /// Lists in a row that were served from an older state.
     pub(super) lagging_lists: BTreeMap<Kind, u32>,
+    /// It was told to end, and waits for what is in flight.
+    pub(super) is_stopping: bool,
     armed_ms: Option<u64>,
 }
+
+/// Longest time that a process which is told to end waits for what is in flight, milliseconds (the shell's own
+/// limit).
+const DRAIN_LIMIT_MS: u64 = 20_000;
 
 impl Process {
     pub(super) fn new(actor: Actor, random: &mut Random) -> Self {
@@ -57,6 +64,7 @@ impl Process {
             way_ms: random.pick(&[1, 1, 2, 10]),
             listed: BTreeSet::new(),
             lagging_lists: BTreeMap::new(),
+            is_stopping: false,
             armed_ms: None,
         }
     }
@@ -91,11 +99,11 @@ impl World<'_> {
         this.streams.clear();
         this.listed.clear();
         this.busy_workers = 0;
-        let term = Term(this.term);
+        let (term, incarnation) = (Term(this.term), this.incarnation);
         let Some(controller) = &mut this.controller else { return };
         controller.handle_command(now, Command::Lead(term));
         self.steps += 1;
-        self.checkers.leads(process);
+        self.checkers.leads(process, incarnation);
         self.pump(process);
     }
 
@@ -108,6 +116,7 @@ impl World<'_> {
         this.streams.clear();
         this.in_flight.clear();
         this.busy_workers = 0;
+        this.is_stopping = false;
         this.armed_ms = None;
         let in_flight = std::mem::take(&mut this.requests);
         for sent in in_flight.into_values() {
@@ -123,6 +132,43 @@ impl World<'_> {
         self.crash(process);
         let after_ms = self.faults.random().spread(1, 20_000);
         self.agenda.add(self.now_ms + after_ms, Happening::Start { process });
+    }
+
+    /// Tells a process to end: it takes no more keys, waits for what is in flight, and exits.
+    pub(super) fn terminate(&mut self, process: usize) {
+        let now = self.now();
+        self.trace.say(self.now_ms, || format!("process {process} is told to end"));
+        let this = &mut self.processes[process];
+        let Some(controller) = &mut this.controller else { return };
+        controller.handle_command(now, Command::Shutdown);
+        this.is_stopping = true;
+        let incarnation = this.incarnation;
+        self.steps += 1;
+        self.checkers.stops(process);
+        self.agenda.add(self.now_ms + DRAIN_LIMIT_MS, Happening::DrainEnds { process, incarnation });
+        self.pump(process);
+    }
+
+    /// A process that was told to end exits once nothing is in flight, and is started again.
+    fn exit_if_drained(&mut self, process: usize) {
+        let this = &self.processes[process];
+        let exits_at_once = self.plot_mutant == Some(Mutant::ExitsAtOnce);
+        let is_drained = this.controller.as_ref().is_some_and(Controller::is_drained);
+        if this.is_stopping && (is_drained || exits_at_once) {
+            let checked = self.checkers.exits(process);
+            self.check(checked);
+            self.trace.say(self.now_ms, || format!("process {process} exits"));
+            self.crash_and_restart(process);
+        }
+    }
+
+    /// A process that was told to end has waited long enough; no write of its own may be what it waited for.
+    pub(super) fn drain_ends(&mut self, process: usize, incarnation: u32) {
+        if self.is_current(process, incarnation) && self.processes[process].is_stopping {
+            let checked = self.checkers.exits(process);
+            self.check(checked);
+            self.crash_and_restart(process);
+        }
     }
 
     fn lose_leadership(&mut self, process: usize) {
@@ -179,6 +225,8 @@ impl World<'_> {
             self.crash_and_restart(process);
         } else if self.faults.strikes(Fault::LeadershipLost, self.now_ms) {
             self.lose_leadership(process);
+        } else if self.faults.strikes(Fault::Terminated, self.now_ms) {
+            self.terminate(process);
         }
     }
 
@@ -205,6 +253,7 @@ impl World<'_> {
         }
         self.pump_notices(process);
         self.arm(process);
+        self.exit_if_drained(process);
     }
 
     fn pump_run(&mut self, process: usize) -> bool {
@@ -227,7 +276,7 @@ impl World<'_> {
         let mut result = if self.faults.strikes(Fault::CoreTrapped, self.now_ms) {
             Err(EngineFault::Trapped("simulated".to_owned()))
         } else {
-            self.engine.reconcile(&run.snapshot, &run.policy)
+            self.ask_core(&run)
         };
         if let (Some(mutant), Ok(plan)) = (self.plot_mutant, &mut result) {
             mutants::corrupt_plan(mutant, &run.snapshot, plan);
@@ -239,6 +288,16 @@ impl World<'_> {
         let took_ms = if slow { self.faults.random().spread(20, 8_000) } else { self.random.below(2) };
         let ended = Happening::RunEnded { process, incarnation, run: run.id, result };
         self.agenda.add(self.now_ms + took_ms, ended);
+    }
+
+    fn ask_core(&self, run: &Run) -> Result<Plan, EngineFault> {
+        let Some(mutant) = self.plot_mutant else {
+            return self.engine.reconcile(&run.snapshot, &run.policy);
+        };
+        let snapshot = mutants::corrupt_snapshot(mutant, &run.snapshot).map(Arc::new);
+        let policy = mutants::corrupt_policy(mutant).map(|policy| -> SharedPolicy { Arc::new(policy) });
+        self.engine
+            .reconcile(snapshot.as_ref().unwrap_or(&run.snapshot), policy.as_ref().unwrap_or(&run.policy))
     }
 
     fn pump_notices(&mut self, process: usize) {
