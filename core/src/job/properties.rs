@@ -1,5 +1,7 @@
 //! What must hold for every Job: each Pod counts once whatever step fails, and no snapshot makes the core panic.
 
+mod against_upstream;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -315,7 +317,7 @@ impl World {
         let length = self.pods.len().max(1);
         let Some(pod) = self.pods.get_mut(usize::from(which) % length) else { return };
         let has_ended = matches!(pod.row.phase, PodPhase::Succeeded | PodPhase::Failed);
-        match what % 6 {
+        match what % 7 {
             0 | 1 if !has_ended => (pod.row.phase, pod.row.finished_s) = (PodPhase::Succeeded, now_s),
             2 if !has_ended => (pod.row.phase, pod.row.finished_s) = (PodPhase::Failed, now_s),
             3 if !has_ended => pod.row.phase = PodPhase::Running,
@@ -324,6 +326,7 @@ impl World {
                 let is_free = pod.row.flags & pod_flag::TRACKED == 0;
                 pod.is_gone |= is_free && (has_ended || pod.row.flags & pod_flag::TERMINATING != 0);
             }
+            6 if time % 4 == 0 => self.job.suspended = !self.job.suspended,
             _ => {}
         }
     }
@@ -517,6 +520,7 @@ impl World {
 
     /// Every Pod ends well and nothing fails any more: the Job ends, and every Pod that ended was counted.
     fn run_to_the_end(&mut self) -> Verdict {
+        self.job.suspended = false;
         for _ in 0..400 {
             self.step(0)?;
             if self.condition("Complete") || self.condition("Failed") {

@@ -19,28 +19,37 @@ use crate::view::{
     UncountedPods, pod_flag,
 };
 
-/// The view of a Job.
+/// Failures borne where no limit is set.
+const DEFAULT_BACKOFF_LIMIT: i32 = 6;
+
+/// The view of a Job; what its spec leaves unset is what the API server would set (upstream: batch/v1 defaults.go).
 #[must_use]
 pub fn job_view(job: &Job) -> JobView {
     let spec = &job.spec;
+    let is_plain = spec.completions.is_none() && spec.parallelism.is_none();
+    let default_backoff_limit =
+        if spec.backoff_limit_per_index.is_some() { i32::MAX } else { DEFAULT_BACKOFF_LIMIT };
     JobView {
         owner: format!("{}/{}", job.metadata.namespace, job.metadata.name).into(),
         uid: job.metadata.uid.clone(),
         terminating: job.metadata.is_terminating(),
         parallelism: count(spec.parallelism.unwrap_or(1)),
-        completions: spec.completions.map(count),
+        completions: if is_plain { Some(1) } else { spec.completions.map(count) },
         mode: match &spec.completion_mode {
             None | Some(CompletionMode::NonIndexed) => CompletionModeView::NonIndexed,
             Some(CompletionMode::Indexed) => CompletionModeView::Indexed,
             Some(CompletionMode::Other(_)) => CompletionModeView::Unknown,
         },
-        backoff_limit: count(spec.backoff_limit.unwrap_or(6)),
+        backoff_limit: count(spec.backoff_limit.unwrap_or(default_backoff_limit)),
         backoff_limit_per_index: spec.backoff_limit_per_index.map(count),
         max_failed_indexes: spec.max_failed_indexes.map(count),
         active_deadline_seconds: spec.active_deadline_seconds,
         ttl_seconds_after_finished: spec.ttl_seconds_after_finished.map(count),
         suspended: job.is_suspended(),
-        replace_only_failed: spec.pod_replacement_policy == Some(PodReplacementPolicy::Failed),
+        replace_only_failed: match &spec.pod_replacement_policy {
+            Some(policy) => *policy == PodReplacementPolicy::Failed,
+            None => spec.pod_failure_policy.is_some(),
+        },
         restart_on_failure: restart_policy(job).as_deref() == Some("OnFailure"),
         pod_failure_policy: spec.pod_failure_policy.clone(),
         success_policy: spec.success_policy.clone(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::component::Component;
 use wasmtime::{Engine as Wasmtime, Store};
 use windlass_core::plan::Plan;
+use windlass_core::view::JobSnapshot;
 
 use super::{Engine, EngineFault, SharedPolicy, Snapshot};
 
@@ -135,6 +136,20 @@ impl WasmEngine {
         policy: &SharedPolicy,
     ) -> Result<Result<String, String>, EngineFault> {
         self.call(policy, |store, guest| guest.windlass_core_twin().call_reconcile(store, request))
+    }
+
+    /// Units of fuel that one reconcile of a Job takes, about one an instruction of the core; the same on
+    /// every run and every machine.
+    ///
+    /// # Errors
+    /// An [`EngineFault`] if the guest gave no answer, or if the engine's budget is time.
+    pub fn fuel_for(&self, snapshot: &JobSnapshot, policy: &SharedPolicy) -> Result<u64, EngineFault> {
+        let snapshot = convert::job_snapshot(snapshot);
+        self.call(policy, |store, guest| {
+            let before = store.get_fuel()?;
+            let _plan = guest.windlass_core_job().call_reconcile(&mut *store, &snapshot)?;
+            Ok(before.saturating_sub(store.get_fuel()?))
+        })
     }
 
     fn with_component(

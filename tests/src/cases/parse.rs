@@ -85,11 +85,7 @@ fn job(world: &mut World, key: &str, value: &str) -> Result<()> {
             });
         }
         "backoffLimit" => spec.backoff_limit = Some(value.parse()?),
-        "backoffLimitPerIndex" => {
-            spec.backoff_limit_per_index = Some(value.parse()?);
-            // What the API server defaults it to then.
-            spec.backoff_limit = spec.backoff_limit.or(Some(i32::MAX));
-        }
+        "backoffLimitPerIndex" => spec.backoff_limit_per_index = Some(value.parse()?),
         "maxFailedIndexes" => spec.max_failed_indexes = Some(value.parse()?),
         "activeDeadlineSeconds" => spec.active_deadline_seconds = Some(value.parse()?),
         "ttlSecondsAfterFinished" => spec.ttl_seconds_after_finished = Some(value.parse()?),
