@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::job::ConditionStatus;
-use super::{JOB_TRACKING_FINALIZER, ObjectMeta, Str, Time};
+use super::{JOB_TRACKING_FINALIZER, Job, ObjectMeta, Str, Time};
 
-/// A Pod. Its containers are not decoded: nothing here decides by them.
+/// A Pod. Of its containers only the names of sidecars are decoded: nothing here decides by more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pod {
@@ -31,6 +31,16 @@ impl Pod {
     #[must_use]
     pub fn is_tracked(&self) -> bool {
         self.metadata.has_finalizer(JOB_TRACKING_FINALIZER)
+    }
+
+    /// Whether the Pod's end may have to be counted yet: then its finalizer may go only from the Pod as it was
+    /// seen, since it may have ended meanwhile.
+    ///
+    /// Not so if it ended, or is recorded, or if its Job succeeds, with which nothing counts any more that had
+    /// not ended. A Pod without its Job is let go only as it was seen, too: it may have been adopted.
+    #[must_use]
+    pub fn may_yet_count(&self, job: Option<&Job>, is_recorded: bool) -> bool {
+        !is_recorded && !job.is_some_and(|job| self.is_terminal() || job.has_met_success_criteria())
     }
 
     /// Statuses of the init containers that run along with the containers.

@@ -277,17 +277,18 @@ impl Scene<'_> {
         Ok(Some(RequestDocument::Create { object }))
     }
 
-    /// The removal of the finalizer; of a Pod that is not recorded and may yet change, only as it was seen.
+    /// The removal of the finalizer; of a Pod whose end may yet count, only as it was seen.
     fn untrack(&self, position: u32, pod: &Pod) -> Vec<RequestDocument> {
         if !pod.is_tracked() {
             return Vec::new();
         }
-        let recorded = pod.is_terminal() && self.job.is_some()
-            || self.recorded.contains(&position)
+        let is_recorded = self.recorded.contains(&position)
             || self.job.is_some_and(|job| is_recorded(job, &pod.metadata.uid));
         let metadata = MetadataPatch {
             uid: pod.metadata.uid.clone(),
-            resource_version: (!recorded).then_some(pod.metadata.resource_version),
+            resource_version: pod
+                .may_yet_count(self.job, is_recorded)
+                .then_some(pod.metadata.resource_version),
             removed_finalizers: [JOB_TRACKING_FINALIZER].into(),
             ..MetadataPatch::default()
         };

@@ -111,15 +111,12 @@ impl Execution {
         Some(Operation::CreatePod(Arc::new(manifest)))
     }
 
-    /// The removal of the finalizer; of a Pod that is not recorded and may yet change, only as it was seen, for it
-    /// may have ended meanwhile and have to be counted. Not so where that does not count any more.
+    /// The removal of the finalizer; of a Pod whose end may yet count, only as it was seen.
     fn untrack(&self, position: u32, entry: &PodEntry) -> Operation {
-        let job = self.job.as_deref();
-        let recorded =
-            entry.pod.is_terminal() && job.is_some() || self.recorded.binary_search(&position).is_ok();
-        let settled = recorded || job.is_some_and(Job::has_met_success_criteria);
+        let is_recorded = self.recorded.binary_search(&position).is_ok();
+        let as_seen = entry.pod.may_yet_count(self.job.as_deref(), is_recorded);
         let version = entry.pod.metadata.resource_version;
-        Operation::UntrackPod { pod: reference(entry), resource_version: (!settled).then_some(version) }
+        Operation::UntrackPod { pod: reference(entry), resource_version: as_seen.then_some(version) }
     }
 
     fn child(&self, position: u32) -> Option<&PodEntry> {

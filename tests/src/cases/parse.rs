@@ -14,7 +14,7 @@ use windlass_core::kube::{
 use windlass_core::policy::backoff::{Answer, Hold};
 use windlass_core::view::LiveOwner;
 
-use super::world::{EPOCH_S, World, uid};
+use super::world::{CaseKey, EPOCH_S, World, uid};
 
 /// Changes `world` as `line` says.
 pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
@@ -49,10 +49,11 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
         "plan" if rest == "done" => world.do_last_plan()?,
         "pod" => pods::apply(world, rest)?,
         "key" => {
-            world.orphan = match rest.split_once(' ') {
-                Some(("pod", name)) => Some(name.into()),
-                _ if rest == "job" => None,
-                _ => bail!("a key is job, or pod NAME"),
+            world.key = match rest.split_once(' ') {
+                Some(("pod", name)) => CaseKey::Pod(name.into()),
+                _ if rest == "job" => CaseKey::Job,
+                _ if rest == "time-to-live" => CaseKey::TimeToLive,
+                _ => bail!("a key is job, time-to-live, or pod NAME"),
             };
         }
         "template" => template(world, rest)?,

@@ -37,14 +37,24 @@ pub(super) struct World {
     pub(super) flags: JobFlags,
     pub(super) carried: Carried,
     pub(super) answer: Option<Answer>,
-    /// The Pod whose key is reconciled; absent: the Job's key is.
-    pub(super) orphan: Option<Str>,
+    /// What is reconciled.
+    pub(super) key: CaseKey,
     /// Whether the API server has no such Job.
     pub(super) is_job_absent: bool,
     /// Whether the Pods that the next plan creates are to be shown whole.
     pub(super) shows_pods: bool,
     created: u32,
     last: Option<(Plan, Vec<Str>)>,
+}
+
+/// Whose key a case reconciles.
+pub(super) enum CaseKey {
+    /// The Job's.
+    Job,
+    /// The one of the Job's time to live.
+    TimeToLive,
+    /// That of a Pod which may have lost its Job.
+    Pod(Str),
 }
 
 /// The built-in policy, or the one answer that the case gives to every question.
@@ -78,7 +88,7 @@ impl Default for World {
             flags: JobFlags::default(),
             carried: Carried::default(),
             answer: None,
-            orphan: None,
+            key: CaseKey::Job,
             is_job_absent: false,
             shows_pods: false,
             created: 0,
@@ -93,12 +103,16 @@ impl World {
     fn snapshot(&self) -> Result<(Arc<Snapshot>, Vec<Str>, bool)> {
         let cache = self.cache();
         let now = Now { monotonic_ms: 0, unix_ms: self.now_ms };
-        let (gathered, needs_read) = match &self.orphan {
-            None => {
-                let name = Name::of(&self.job.metadata);
-                (snapshot::job(&cache, &name, &self.flags, now, &self.carried).context("no Job")?, false)
+        let job = Name::of(&self.job.metadata);
+        let (gathered, needs_read) = match &self.key {
+            CaseKey::Job => {
+                (snapshot::job(&cache, &job, &self.flags, now, &self.carried).context("no Job")?, false)
             }
-            Some(pod) => {
+            CaseKey::TimeToLive => {
+                let gathered = snapshot::time_to_live(&cache, &job, &self.flags, now, &self.carried);
+                (gathered.context("no Job that has ended and has a time to live")?, false)
+            }
+            CaseKey::Pod(pod) => {
                 let name = Name { namespace: NAMESPACE.into(), name: pod.clone() };
                 let live = self.carried.live_owner;
                 let needs_read =
