@@ -20,8 +20,8 @@ use super::side::{BENCH_USER, CONTROLLER_USER};
 pub(crate) struct Audited {
     /// How many requests, by verb and resource, such as `create pods`.
     pub(crate) requests: BTreeMap<String, u64>,
-    /// How many of them were answered with an error.
-    pub(crate) refused: u64,
+    /// How many of them were answered with an error, by verb, resource and code, such as `update jobs/status 409`.
+    pub(crate) refused: BTreeMap<String, u64>,
     /// Pods whose finalizer was patched away more than once.
     pub(crate) freed_again: u64,
     /// From the end of a Job's last Pod to the status write that makes the Job Complete.
@@ -49,7 +49,7 @@ pub(crate) fn read(log: &Path, namespace: &str, uids: &BTreeMap<String, String>)
 #[derive(Debug, Default)]
 struct Seen {
     requests: BTreeMap<String, u64>,
-    refused: u64,
+    refused: BTreeMap<String, u64>,
     /// When each Pod ended, in microseconds of the epoch, as every time here.
     ends: BTreeMap<String, i64>,
     /// When the controller patched each Pod.
@@ -87,7 +87,7 @@ impl Seen {
         let what = format!("{} {}{separator}{}", entry.verb, object.resource, object.subresource);
         *self.requests.entry(what.clone()).or_default() += 1;
         if !accepted {
-            self.refused += 1;
+            *self.refused.entry(format!("{what} {}", entry.response.code)).or_default() += 1;
             return Ok(());
         }
         match what.as_str() {
@@ -272,7 +272,8 @@ mod tests {
         let audited = read(log.path(), "n", &uids)?;
         let expected = [("patch pods".to_owned(), 3), ("update jobs/status".to_owned(), 4)];
         assert_eq!(audited.requests, BTreeMap::from(expected));
-        assert_eq!((audited.refused, audited.freed_again), (1, 1));
+        assert_eq!(audited.refused, BTreeMap::from([("patch pods 404".to_owned(), 1)]));
+        assert_eq!(audited.freed_again, 1);
         let lags = [audited.end_to_freed, audited.end_to_counted, audited.end_to_complete];
         assert_eq!(lags.map(|lags| lags.percentile(50)), [Some(20.0), Some(40.0), Some(50.0)]);
         Ok(())

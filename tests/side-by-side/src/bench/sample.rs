@@ -79,7 +79,7 @@ impl fmt::Display for Sample {
             formatter,
             "wall {wall_seconds:.1} s, CPU {controller_cpu_seconds:.2} s, API server {api_server_cpu_seconds:.1} s, \
              {peak_memory_mib:.0} MiB, ms to free {:.0}/{:.0}, to count {:.0}/{:.0}, to complete {:.0}/{:.0}, \
-             freed again {}, refused {}, {:?}",
+             freed again {}, refused {:?}, {:?}",
             milliseconds(&audited.end_to_freed, 50),
             milliseconds(&audited.end_to_freed, 99),
             milliseconds(&audited.end_to_counted, 50),

@@ -126,7 +126,7 @@ fn requests(workload: &Workload) -> Vec<Measure> {
             is(Name::Large, Target::AtMost(2.03)),
         ),
         measure("writes of Events", "a Job", |s, w| w.a_job(s.event_writes()), None),
-        measure("requests refused", "", |s, _| Some(s.audited.refused as f64), None),
+        measure("requests refused", "", |s, _| Some(s.audited.refused.values().sum::<u64>() as f64), None),
         measure(
             "Pods freed twice",
             "",
