@@ -6,6 +6,9 @@ export CARGO_TERM_COLOR ?= auto
 # Where tests/cluster/build keeps what it builds is its own business; `make cluster` keeps a control plane here.
 CLUSTER_DIRECTORY ?= target/cluster
 
+# What is built for this machine: always chosen alike, so that one build shares its dependencies with the next.
+WORKSPACE := --workspace --exclude windlass-core-component
+
 .PHONY: help demo test lint core build cluster cluster-down bench bench-cluster compare mutants sim release
 
 help: ## Print this menu
@@ -19,7 +22,7 @@ test: ## Everything: format, lints, unit and text cases, properties, simulator, 
 
 lint: ## Format, clippy, and the rules of the tree
 	cargo fmt --all --check
-	cargo clippy --workspace --exclude windlass-core-component --all-targets --features windlass-tests/wasm -- -D warnings
+	cargo clippy $(WORKSPACE) --all-targets --features windlass-tests/wasm -- -D warnings
 	cargo test --quiet -p windlass-tests --test tidy
 
 core: ## Build the core as wasm into target/core
@@ -28,8 +31,10 @@ core: ## Build the core as wasm into target/core
 build: core ## Build the windlass binary with the core embedded (dev profile)
 	WINDLASS_REQUIRE_CORE=1 cargo build -p windlass-host --bin windlass
 
-release: core ## Build the windlass binary as released
-	WINDLASS_REQUIRE_CORE=1 cargo build --release -p windlass-host --bin windlass
+release: core ## Build the windlass binary as released, the core embedded as machine code
+	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --example precompile
+	$(or $(CARGO_TARGET_DIR),target)/release/examples/precompile
+	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --bin windlass --example precompile
 
 cluster: ## Leave a real control plane running and print its kubeconfig
 	@cargo run --quiet -p windlass-control-plane -- up --nodes 3 --detach --dir $(CLUSTER_DIRECTORY)
@@ -38,10 +43,11 @@ cluster-down: ## Stop the control plane that `make cluster` left running
 	@cargo run --quiet -p windlass-control-plane -- down --dir $(CLUSTER_DIRECTORY)
 
 bench: core ## Measure the core on both engines, the state machine and the sandbox
-	WINDLASS_REQUIRE_CORE=1 cargo bench --workspace --exclude windlass-core-component --benches
+	WINDLASS_REQUIRE_CORE=1 cargo bench $(WORKSPACE) \
+		--bench crossing --bench machine --bench store --bench simulation
 
-bench-cluster: core ## Measure against the built-in Job controller on a real control plane: make bench-cluster ARGS=--quick
-	WINDLASS_REQUIRE_CORE=1 cargo build --release -p windlass-host -p windlass-side-by-side --bins
+bench-cluster: release ## Measure against the built-in Job controller on a real control plane: make bench-cluster ARGS=--quick
+	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --bin cluster-bench
 	@"$${CARGO_TARGET_DIR:-target}/release/cluster-bench" $(ARGS)
 
 compare: build ## Print row by row whether Jobs look as with the built-in controller on a real control plane

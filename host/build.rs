@@ -21,6 +21,8 @@ fn main() -> ExitCode {
     if env::var_os("CARGO_FEATURE_WASM").is_none() {
         return ExitCode::SUCCESS;
     }
+    // Cargo always names it to a build script.
+    println!("cargo::rustc-env=WINDLASS_TARGET={}", env::var("TARGET").unwrap_or_default());
     match embed() {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {

@@ -1,14 +1,19 @@
-//! The state machine: watch events a second, whole Jobs a second, and what a cached Pod costs in memory.
+//! The state machine: watch events a second, whole Jobs a second, what one event of a burst costs from its JSON
+//! to the plan, what a cached Pod costs in memory, and a Job of 100,000 indexes.
+#![allow(clippy::disallowed_types, reason = "a benchmark reads a clock")]
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Instant;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use windlass_core::kube::{Job, Kind, Object, Pod, ResourceVersion};
 use windlass_host::Now;
-use windlass_host::controller::{Command, Config, Controller};
+use windlass_host::controller::{Command, Config, Controller, Lane};
+use windlass_host::engine::Engine;
 use windlass_host::engine::native::NativeEngine;
-use windlass_host::request::Term;
+use windlass_host::engine::wasm::WasmEngine;
+use windlass_host::request::{Flow, Term};
 use windlass_host::simulate::driver::Driver;
 use windlass_host::watch::{WatchBody, WatchCommand, WatchEvent};
 use windlass_sandbox::Actor;
@@ -16,6 +21,8 @@ use windlass_sandbox::cluster::{Cluster, ClusterOptions};
 
 const NOW: Now = Now { monotonic_ms: 0, unix_ms: 1_767_225_600_000 };
 const JOBS: u64 = 100;
+/// Events of one burst.
+const BURST: u64 = 1_000;
 const PODS_OF_A_JOB: u64 = 100;
 /// Pods cached to measure what one costs.
 const CACHED_PODS: u64 = 100_000;
@@ -34,7 +41,15 @@ fn job(number: u64) -> Object {
 
 /// A running Pod with the fields that a kubelet reports, decoded from JSON as a watch does it.
 fn pod(job: u64, number: u64, version: u64) -> Object {
-    let text = format!(
+    decoded(&pod_json(job, number, version))
+}
+
+fn decoded(text: &str) -> Object {
+    Object::Pod(Arc::new(serde_json::from_str::<Pod>(text).expect("a Pod")))
+}
+
+fn pod_json(job: u64, number: u64, version: u64) -> String {
+    format!(
         r#"{{"metadata":{{"name":"job-{job}-{number:05}","generateName":"job-{job}-","namespace":"default",
             "uid":"00000000-0000-4000-8000-{version:012}","resourceVersion":"{version}",
             "creationTimestamp":"2026-01-01T00:00:00Z","finalizers":["batch.kubernetes.io/job-tracking"],
@@ -48,8 +63,7 @@ fn pod(job: u64, number: u64, version: u64) -> Object {
               {{"type":"PodScheduled","status":"True","lastTransitionTime":"2026-01-01T00:00:01Z"}}],
             "containerStatuses":[{{"name":"c","ready":true,"restartCount":0,"state":{{}}}}]}}}}"#,
         number % 50
-    );
-    Object::Pod(Arc::new(serde_json::from_str::<Pod>(&text).expect("a Pod")))
+    )
 }
 
 /// A machine whose caches hold [`JOBS`] Jobs and no Pod, and the stream of its Pod watch.
@@ -93,13 +107,58 @@ fn watch_events(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Events of Pods of one Job that arrive within one batching window: from the bytes of the watch to the Job's
+/// plan, its check, and the first requests.
+fn burst(criterion: &mut Criterion) {
+    let texts: Vec<String> = (0..BURST).map(|n| pod_json(0, n, JOBS + 2 + n)).collect();
+    let mut group = criterion.benchmark_group("burst");
+    group.sample_size(20).throughput(Throughput::Elements(BURST));
+    let engines: [(&str, Arc<dyn Engine>); 2] = [
+        ("native", Arc::new(NativeEngine)),
+        ("wasm", Arc::new(WasmEngine::embedded().expect("a core is built in: run `make core`"))),
+    ];
+    for (name, engine) in engines {
+        group.bench_function(
+            format!("{BURST} events of one Job, from JSON to requests, {name}"),
+            |bencher| {
+                bencher.iter_batched(
+                    synced,
+                    |(mut controller, stream)| {
+                        for text in &texts {
+                            let body = WatchBody::Applied(decoded(text));
+                            controller.handle_watch(NOW, WatchEvent { kind: Kind::Pod, stream, body });
+                        }
+                        let later = Now { monotonic_ms: 60_000, unix_ms: NOW.unix_ms + 60_000 };
+                        controller.handle_timeout(later);
+                        while let Some(run) = controller.poll_run(later, Lane::BuiltIn) {
+                            let plan = engine.reconcile(&run.snapshot, &run.policy);
+                            controller.handle_run(later, run.id, plan);
+                        }
+                        let request = controller.poll_request(later, Flow::Write);
+                        black_box((controller, request))
+                    },
+                    BatchSize::LargeInput,
+                );
+            },
+        );
+    }
+    group.finish();
+}
+
 fn finished_driver() -> Driver {
+    finished(1_000, 100)
+}
+
+/// An Indexed Job after its end, on one node without limits.
+fn finished(completions: u64, parallelism: u64) -> Driver {
     let mut cluster = Cluster::new(ClusterOptions::default());
     let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"node-1"}}"#;
-    let manifest = r#"{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"work","namespace":"default"},
-        "spec":{"completions":1000,"parallelism":100,"completionMode":"Indexed",
-          "template":{"spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}}"#;
-    for text in [node, manifest] {
+    let manifest = format!(
+        r#"{{"apiVersion":"batch/v1","kind":"Job","metadata":{{"name":"work","namespace":"default"}},
+        "spec":{{"completions":{completions},"parallelism":{parallelism},"completionMode":"Indexed",
+          "template":{{"spec":{{"restartPolicy":"Never","containers":[{{"name":"c","image":"i"}}]}}}}}}}}"#
+    );
+    for text in [node, &manifest] {
         cluster.request(0, |store| store.apply_manifest(Actor::USER, text)).expect("it is applied");
     }
     let mut driver = Driver::new(cluster, Arc::new(NativeEngine), Config::default());
@@ -115,6 +174,23 @@ fn whole_jobs(criterion: &mut Criterion) {
         bencher.iter(|| black_box(finished_driver()));
     });
     group.finish();
+}
+
+fn job_of_100_000_indexes() {
+    let began = Instant::now();
+    let driver = finished(100_000, 5_000);
+    let wall_s = began.elapsed().as_secs_f64();
+    let job = driver.cluster().store().objects(Kind::Job).find_map(|object| match object {
+        Object::Job(job) => Some(job.clone()),
+        _ => None,
+    });
+    let status = job.expect("the Job").status.clone();
+    let steps = driver.progress().steps;
+    println!(
+        "a Job of 100,000 indexes, parallelism 5,000: {steps} steps in {wall_s:.1} s, native engine and sandbox; \
+         succeeded {}, completedIndexes {}",
+        status.succeeded, status.completed_indexes
+    );
 }
 
 /// Resident memory of this process, bytes (Linux only).
@@ -139,11 +215,12 @@ fn bytes_per_cached_pod() {
     }
 }
 
-criterion_group!(benches, watch_events, whole_jobs);
+criterion_group!(benches, watch_events, burst, whole_jobs);
 
 fn main() {
     // First, while nothing has been freed that the cache could reuse.
     bytes_per_cached_pod();
+    job_of_100_000_indexes();
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

@@ -117,11 +117,7 @@ impl WasmEngine {
     /// # Errors
     /// As [`WasmEngine::embedded`].
     pub fn precompile_embedded() -> Result<Vec<u8>, CoreFault> {
-        let core = embedded::core().ok_or(CoreFault::NotEmbedded)?;
-        let wasmtime = load::wasmtime(&Options::default())?;
-        let component = load::component(&wasmtime, core)?;
-        load::guest(&wasmtime, &component)?;
-        let code = component.serialize().map_err(|error| CoreFault::Engine(error.to_string()))?;
+        let code = load::precompile(embedded::core().ok_or(CoreFault::NotEmbedded)?)?;
         Ok([embedded::core_source().as_bytes(), &code].concat())
     }
 
