@@ -230,9 +230,9 @@ impl Cache {
         self.pods.get(name)
     }
 
-    /// Pods whose controller has that uid, in order of name.
-    pub fn pods_of(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
-        self.pods.owned_by(uid)
+    /// Pods that reconcile has to see whose controller has that uid, in order of name.
+    pub fn crossing_pods_of(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
+        self.pods.crossing(uid)
     }
 
     /// How many Pods have a controller of that uid, marked and ended ones included.

@@ -197,7 +197,7 @@ fn orphan_owner(
 
 fn children(cache: &Cache, job: &Job) -> Vec<Arc<PodEntry>> {
     let uid = &job.metadata.uid;
-    let mut children: Vec<_> = cache.pods_of(uid).filter(|entry| entry.crosses()).cloned().collect();
+    let mut children: Vec<_> = cache.crossing_pods_of(uid).cloned().collect();
     let owned = children.len();
     let namespace = &job.metadata.namespace;
     if let Some(selector) = &job.spec.selector {

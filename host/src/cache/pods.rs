@@ -49,9 +49,40 @@ impl PodEntry {
 #[derive(Debug, Default)]
 pub(super) struct PodCache {
     by_name: BTreeMap<Name, Arc<PodEntry>>,
-    by_controller: BTreeMap<Uid, BTreeMap<Str, Arc<PodEntry>>>,
+    by_controller: BTreeMap<Uid, Owned>,
     without_controller: BTreeMap<Name, Arc<PodEntry>>,
     arrivals: u32,
+}
+
+/// The Pods of one controller by name, each in one of two maps: a Job of many completions has few Pods at a time
+/// that reconcile must see, and may keep all others.
+#[derive(Debug, Default)]
+struct Owned {
+    /// Those that reconcile has to see.
+    crossing: BTreeMap<Str, Arc<PodEntry>>,
+    /// Those that have ended and are counted, or are gone.
+    settled: BTreeMap<Str, Arc<PodEntry>>,
+}
+
+impl Owned {
+    fn len(&self) -> usize {
+        self.crossing.len() + self.settled.len()
+    }
+
+    fn insert(&mut self, name: &Str, entry: &Arc<PodEntry>) {
+        let (home, other) = if entry.crosses() {
+            (&mut self.crossing, &mut self.settled)
+        } else {
+            (&mut self.settled, &mut self.crossing)
+        };
+        other.remove(name);
+        home.insert(name.clone(), entry.clone());
+    }
+
+    fn remove(&mut self, name: &Str) {
+        self.crossing.remove(name);
+        self.settled.remove(name);
+    }
 }
 
 impl PodCache {
@@ -71,12 +102,12 @@ impl PodCache {
         self.by_name.len()
     }
 
-    pub(super) fn owned_by(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
-        self.by_controller.get(uid).into_iter().flat_map(BTreeMap::values)
+    pub(super) fn crossing(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
+        self.by_controller.get(uid).into_iter().flat_map(|owned| owned.crossing.values())
     }
 
     pub(super) fn count_of(&self, uid: &Uid) -> usize {
-        self.by_controller.get(uid).map_or(0, BTreeMap::len)
+        self.by_controller.get(uid).map_or(0, Owned::len)
     }
 
     pub(super) fn without_controller(&self, namespace: &Str) -> impl Iterator<Item = &Arc<PodEntry>> {
@@ -142,7 +173,7 @@ impl PodCache {
     /// Makes the rows of a Job's Pods again, now that the Job is known.
     pub(super) fn adopt_rows(&mut self, job: &Job) {
         let Some(owned) = self.by_controller.get_mut(&job.metadata.uid) else { return };
-        for entry in owned.values_mut() {
+        for entry in owned.crossing.values_mut().chain(owned.settled.values_mut()) {
             let row = pod_row(&entry.pod, job);
             if row != entry.row {
                 *entry = Arc::new(PodEntry { row, ..PodEntry::clone(entry) });
@@ -154,7 +185,7 @@ impl PodCache {
     fn link(&mut self, name: &Name, owner: Option<&Uid>, entry: &Arc<PodEntry>) {
         match owner {
             Some(uid) => {
-                self.by_controller.entry(uid.clone()).or_default().insert(name.name.clone(), entry.clone());
+                self.by_controller.entry(uid.clone()).or_default().insert(&name.name, entry);
             }
             None => {
                 self.without_controller.insert(name.clone(), entry.clone());
@@ -167,7 +198,7 @@ impl PodCache {
         let Some(uid) = owner else { return };
         let Some(owned) = self.by_controller.get_mut(uid) else { return };
         owned.remove(&name.name);
-        if owned.is_empty() {
+        if owned.len() == 0 {
             self.by_controller.remove(uid);
         }
     }

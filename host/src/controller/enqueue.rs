@@ -122,7 +122,7 @@ impl Controller {
     }
 
     fn tracked_pods_of(&self, uid: &Uid) -> Vec<Name> {
-        let tracked = self.cache.pods_of(uid).filter(|entry| entry.is_tracked());
+        let tracked = self.cache.crossing_pods_of(uid).filter(|entry| entry.is_tracked());
         tracked.map(|entry| Name::of(&entry.pod.metadata)).collect()
     }
 }
