@@ -130,7 +130,7 @@ impl PodCache {
         let arrival = same.map_or(self.arrivals.saturating_add(1), |entry| entry.arrival);
         let owner_before = before.and_then(|entry| entry.controller().cloned());
         let row = row_for(&pod, job);
-        let is_passive = before.is_some_and(|entry| is_passive(&entry.row, &row));
+        let is_passive = same.is_some_and(|entry| is_passive(&entry.row, &row));
         let held_before = before.is_some_and(|entry| entry.is_held());
         self.arrivals = self.arrivals.max(arrival);
         let entry = Arc::new(PodEntry { pod, row, removed, arrival });

@@ -252,7 +252,7 @@ impl Controller {
         };
         let is_passing = status.code == 429 || status.code >= 500;
         let backoff = if is_passing { READ_BACKOFF } else { REFUSED_READ_BACKOFF };
-        let wait_ms = backoff.wait_ms(read.tries).max(status.retry_after_ms.unwrap_or(0));
+        let wait_ms = backoff.wait_ms(read.tries).max(pause_ms(&status).unwrap_or(0));
         self.notice(Notice::ReadRefused {
             key: read.key.clone(),
             what: read.operation().describe(),

@@ -89,8 +89,7 @@ struct Bucket {
 impl Correlator {
     /// What becomes of an Event about the object of that uid; `name` is its own if it is recorded.
     ///
-    /// `now_ms` is the monotonic clock; it begins long enough after zero for a full bucket, or the bucket
-    /// begins with less.
+    /// `now_ms` is the monotonic clock.
     pub(super) fn judge(&mut self, now_ms: u64, uid: &Uid, event: Like, name: &Str) -> Verdict {
         let about = self.about(uid);
         let message = event.message.clone();

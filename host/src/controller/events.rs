@@ -16,7 +16,7 @@ use crate::request::{EventManifest, ObjectRef, Outcome};
 pub const MAX_PENDING_EVENTS: usize = 4_096;
 /// How often an Event is tried before it is given up (client-go: maxTriesPerEvent).
 pub(super) const MAX_EVENT_TRIES: u32 = 12;
-/// Wait before an Event is tried again (client-go: 10 s, each time).
+/// Wait before an Event is tried again (client-go: 10 s each time; see docs/differences.md).
 pub(super) const EVENT_BACKOFF: Backoff = Backoff { base_ms: 1_000, max_ms: 10_000 };
 
 /// Why an Event is not recorded.

@@ -23,8 +23,8 @@ const PLAN_TARGET_MS: u64 = 150;
 /// at once, for creates start slowly, and the first Pods may end before the last is created.
 const FIRST_CHANGES: u32 = 2 * Flow::Write.limit() as u32;
 /// Fewest creates and deletes of a plan, however slow the server is: half as many again as are in flight at once,
-/// since the end of each plan waits for its slowest write, and fewer would leave the server idle. (On a machine
-/// that did much else, 24 took longer in all, and 48 counted Pods a third later.)
+/// since the end of each plan waits for its slowest write, and fewer would leave the server idle. More would let
+/// Pods that end meanwhile wait to be counted: `make bench-cluster` shows both, as wall time and as lag to counted.
 const FEWEST_CHANGES: u32 = Flow::Write.limit() as u32 * 3 / 2;
 /// Writes of a plan from which on it says something of the server's speed.
 const TELLING_WRITES: u64 = Flow::Write.limit() as u64;

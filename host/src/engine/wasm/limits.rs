@@ -8,7 +8,7 @@ use wasmtime::{AsContextMut, ResourceLimiter, StoreContextMut};
 use super::ticker::TICK_MS;
 use super::{Budget, SharedPolicy};
 
-/// Most bytes of linear memory; 100,000 Pods take about 10 MiB of it.
+/// Most bytes of linear memory: a Job with 100,000 Pods crosses within it (tests/tests/cost.rs).
 pub(super) const MEMORY_BYTES: usize = 64 << 20;
 /// Most bytes that the guest may hand over in one call or one answer.
 pub(super) const HOSTCALL_BYTES: usize = 8 << 20;

@@ -18,11 +18,11 @@ const IMPORTS: [&str; 1] = ["windlass:backoff/ask@0.1.0"];
 /// Core instances of one component instance: the module, and the two that wit-component adds for imports.
 const CORE_INSTANCES: u32 = 4;
 /// Bytes of linear memory that a pool slot keeps mapped between calls, so that the next call takes no page
-/// faults: what 10,000 Pods need. Only the pages that were written are set back, where the kernel can tell
-/// which (Linux 6.7); elsewhere keeping them would mean to clear them all, which costs more than it saves.
+/// faults: more than a call of 10,000 Pods fills. Only the pages that were written are set back, where the
+/// kernel can tell which (Linux 6.7); elsewhere keeping them would mean to clear them all, which costs more than it saves.
 ///
-/// Guard pages rather than explicit bounds checks stay on: without them a call of 10 Pods costs 4 us less, for
-/// want of two `mprotect`, but one of 1,000 Pods 1.3 times as much (`make bench`).
+/// Guard pages rather than explicit bounds checks stay on: without them a small call saves two
+/// `mprotect`, but every access of a large one is checked.
 const KEPT_MEMORY_BYTES: usize = 1 << 20;
 
 /// The wasm engine for cores.
