@@ -45,6 +45,8 @@ pub(super) enum Verdict {
     Again {
         /// Name of the Event.
         name: Str,
+        /// What it says, should it have to be recorded anew.
+        message: Str,
         /// How often it happened.
         count: u32,
     },
@@ -94,11 +96,13 @@ impl Correlator {
         let about = self.about(uid);
         let message = event.message.clone();
         let record = about.combine(now_ms, event);
+        let is_combined = record.message.is_empty();
+        let message = if is_combined { format!("{COMBINED}{message}").into() } else { message };
         let bucket = about.spent.entry((record.warning, record.of_pod)).or_default();
         let is_recorded = bucket.take(now_ms);
         if let Some(known) = about.records.get_mut(&record) {
             known.count = known.count.saturating_add(1);
-            let again = Verdict::Again { name: known.name.clone(), count: known.count };
+            let again = Verdict::Again { name: known.name.clone(), message, count: known.count };
             return if is_recorded { again } else { Verdict::TooMany };
         }
         if !is_recorded {
@@ -107,16 +111,8 @@ impl Correlator {
         if about.records.len() >= MAX_RECORDS {
             about.records.clear();
         }
-        let is_combined = record.message.is_empty();
         about.records.insert(record, Record { name: name.clone(), count: 1 });
-        Verdict::New(if is_combined { format!("{COMBINED}{message}").into() } else { message })
-    }
-
-    /// Forgets that an Event of this name exists: the server does not know it (any more).
-    pub(super) fn forget(&mut self, uid: &Uid, name: &Str) {
-        if let Some(about) = self.objects.get_mut(uid) {
-            about.records.retain(|_, record| record.name != *name);
-        }
+        Verdict::New(message)
     }
 
     fn about(&mut self, uid: &Uid) -> &mut About {
@@ -181,10 +177,10 @@ mod tests {
     fn what_says_the_same_is_counted() {
         let mut correlator = Correlator::default();
         assert_eq!(judge(&mut correlator, 0, "a"), Verdict::New("a".into()));
-        assert_eq!(judge(&mut correlator, 1, "a"), Verdict::Again { name: "name-0".into(), count: 2 });
-        assert_eq!(judge(&mut correlator, 2, "a"), Verdict::Again { name: "name-0".into(), count: 3 });
-        correlator.forget(&"uid".into(), &"name-0".into());
-        assert_eq!(judge(&mut correlator, 3, "a"), Verdict::New("a".into()));
+        for count in 2..=3 {
+            let again = Verdict::Again { name: "name-0".into(), message: "a".into(), count };
+            assert_eq!(judge(&mut correlator, 1, "a"), again);
+        }
     }
 
     #[test]
@@ -196,7 +192,9 @@ mod tests {
         }
         let combined = Verdict::New("(combined from similar events): 9".into());
         assert_eq!(judge(&mut correlator, 9, "9"), combined);
-        assert_eq!(judge(&mut correlator, 10, "10"), Verdict::Again { name: "name-9".into(), count: 2 });
+        let message = "(combined from similar events): 10".into();
+        let again = Verdict::Again { name: "name-9".into(), message, count: 2 };
+        assert_eq!(judge(&mut correlator, 10, "10"), again);
         let later = 10 + SIMILAR_WITHIN_MS + 1;
         assert_eq!(judge(&mut correlator, later, "11"), Verdict::New("11".into()));
     }

@@ -76,8 +76,9 @@ pub(super) struct Waiting {
 pub(super) struct Events {
     due: VecDeque<Waiting>,
     later: BTreeMap<(u64, u64), Waiting>,
-    /// Names of the Events that are on their way: how often one has happened is not told before it is there.
-    in_flight: BTreeSet<Str>,
+    /// Names of the Events that are on their way or wait to be tried again: how often one has happened is not
+    /// told before it is there, and a count does not overtake another.
+    reserved: BTreeSet<Str>,
     correlator: Correlator,
     sequence: u64,
 }
@@ -87,11 +88,11 @@ impl Events {
         self.due.is_empty() && self.later.is_empty()
     }
 
-    /// The next Event that may be sent; it counts as on its way until [`Controller::event_answered`].
+    /// The next Event that may be sent; its name is reserved until [`Controller::event_answered`] settles it.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
-        let position = self.due.iter().position(|waiting| !self.in_flight.contains(&waiting.event.name))?;
+        let position = self.due.iter().position(|waiting| !self.reserved.contains(&waiting.event.name))?;
         let waiting = self.due.remove(position)?;
-        self.in_flight.insert(waiting.event.name.clone());
+        self.reserved.insert(waiting.event.name.clone());
         Some(waiting)
     }
 
@@ -104,8 +105,19 @@ impl Events {
         while let Some(entry) = self.later.first_entry()
             && entry.key().0 <= now.monotonic_ms
         {
-            self.due.push_back(entry.remove());
+            let waiting = entry.remove();
+            self.reserved.remove(&waiting.event.name);
+            self.due.push_front(waiting);
         }
+    }
+
+    /// Ends what waits to be tried again.
+    fn take_later(&mut self) -> Vec<Waiting> {
+        let taken: Vec<Waiting> = std::mem::take(&mut self.later).into_values().collect();
+        for waiting in &taken {
+            self.reserved.remove(&waiting.event.name);
+        }
+        taken
     }
 
     /// Adds an Event; where another count of the same one waits, the new one takes its place.
@@ -124,7 +136,11 @@ impl Events {
     }
 
     fn pop_oldest(&mut self) -> Option<Waiting> {
-        self.due.pop_front().or_else(|| Some(self.later.pop_first()?.1))
+        self.due.pop_front().or_else(|| {
+            let (_, waiting) = self.later.pop_first()?;
+            self.reserved.remove(&waiting.event.name);
+            Some(waiting)
+        })
     }
 }
 
@@ -144,7 +160,7 @@ impl Controller {
         let (name, message, count) =
             match self.events.correlator.judge(now.monotonic_ms, &metadata.uid, like, &name) {
                 Verdict::New(message) => (name, message, 1),
-                Verdict::Again { name, count } => (name, message.into(), count),
+                Verdict::Again { name, message, count } => (name, message, count),
                 Verdict::TooMany => return self.lose_event(EventLoss::TooMany, &said.reason, None),
             };
         let event = EventManifest {
@@ -168,13 +184,13 @@ impl Controller {
 
     /// Tries an Event again that the server did not take for now; its name keeps it from being recorded twice.
     pub(super) fn event_answered(&mut self, now: Now, mut waiting: Waiting, outcome: Outcome) {
-        self.events.in_flight.remove(&waiting.event.name);
+        self.events.reserved.remove(&waiting.event.name);
         let status = match outcome {
             Outcome::Done(_) => return,
             Outcome::NotSent | Outcome::Unknown => None,
             Outcome::Rejected(status) if status.is_already_exists() => return,
             Outcome::Rejected(status) if status.is_not_found() && waiting.event.count > 1 => {
-                return self.record_anew(now, &waiting.event);
+                return self.record_anew(&waiting.event);
             }
             Outcome::Rejected(status) => Some(status),
         };
@@ -191,22 +207,22 @@ impl Controller {
         }
         let wait_ms = EVENT_BACKOFF.wait_ms(waiting.tries);
         waiting.tries += 1;
+        self.events.reserved.insert(waiting.event.name.clone());
         self.wait_with_event(Some(now.monotonic_ms.saturating_add(wait_ms)), waiting);
     }
 
     /// Gives up the Events that would be tried again: the process ends.
     pub(super) fn drop_late_events(&mut self) {
-        for waiting in std::mem::take(&mut self.events.later).into_values() {
+        for waiting in self.events.take_later() {
             self.lose_event(EventLoss::Shutdown, &waiting.event.reason, None);
         }
     }
 
-    /// Records the Event again of which the server knows nothing (any more): it keeps them for an hour.
-    fn record_anew(&mut self, now: Now, event: &EventManifest) {
-        self.events.correlator.forget(&event.regarding.uid, &event.name);
-        let name = self.event_name(now, &event.regarding.name);
-        let event = EventManifest { name, count: 1, ..event.clone() };
-        self.wait_with_event(None, Waiting { event: Arc::new(event), tries: 0 });
+    /// Records the Event again of which the server knows nothing (any more), since it keeps them for an hour:
+    /// under the name that it had, so that what is counted from then on finds it (client-go does the same).
+    fn record_anew(&mut self, event: &EventManifest) {
+        let event = EventManifest { count: 1, ..event.clone() };
+        self.events.due.push_front(Waiting { event: Arc::new(event), tries: 0 });
     }
 
     fn wait_with_event(&mut self, due: Option<u64>, waiting: Waiting) {

@@ -239,6 +239,37 @@ fn an_event_of_which_the_server_knows_nothing_any_more_is_recorded_anew() {
     assert_eq!((what(&again), event.count), ("patch events", 3));
     assert!(harness.request(Flow::Event).is_none(), "two in one");
     harness.refuse(&again, status(404, "NotFound", None));
+    harness.machine.push_event(now, Some(&owner), said());
     let anew = harness.request(Flow::Event).expect("the Event");
-    assert_eq!(what(&anew), "create events");
+    let Operation::RecordEvent(created) = &anew.operation else { panic!("not an Event") };
+    assert_eq!((what(&anew), &created.name), ("create events", &event.name));
+    assert!(harness.request(Flow::Event).is_none(), "the fourth waits for it");
+    harness.answer(&anew, Outcome::Done(None));
+    let fourth = harness.request(Flow::Event).expect("the fourth");
+    let Operation::RecordEvent(counted) = &fourth.operation else { panic!("not an Event") };
+    assert_eq!((what(&fourth), counted.count, &counted.name), ("patch events", 4, &event.name));
+}
+
+#[test]
+fn no_count_of_an_event_overtakes_one_that_waits_to_be_tried_again() {
+    let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
+    let now = harness.now();
+    let owner = harness.machine.cache().job(&name("work")).expect("it is cached").job.clone();
+    let said = || Said { warning: true, of_pod: false, reason: "Odd".into(), message: "again".to_owned() };
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        harness.machine.push_event(now, Some(&owner), said());
+        let request = harness.request(Flow::Event);
+        sent.extend(request.iter().map(what));
+        if let Some(request) = request {
+            harness.refuse(&request, status(503, "ServiceUnavailable", None));
+        }
+    }
+    assert_eq!(sent, ["create events"], "the others wait for it");
+    harness.pass(EVENT_BACKOFF.wait_ms(0));
+    while let Some(request) = harness.request(Flow::Event) {
+        sent.push(what(&request));
+        harness.answer(&request, Outcome::Done(None));
+    }
+    assert_eq!(sent, ["create events", "create events", "patch events"]);
 }
