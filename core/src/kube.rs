@@ -3,6 +3,8 @@
 //! Only fields in use are decoded; Pod templates stay opaque text. Strings and maps are shared, so that
 //! a copy of an object costs a few reference counts.
 
+mod cron_job;
+mod cron_manifest;
 mod job;
 mod manifest;
 mod meta;
@@ -12,6 +14,8 @@ mod project;
 mod status;
 mod time;
 
+pub use cron_job::{ConcurrencyPolicy, CronJob, CronJobSpec, CronJobStatus, JobTemplate, ObjectReference};
+pub use cron_manifest::JobManifest;
 pub use job::{
     CompletionMode, ConditionStatus, Job, JobCondition, JobSpec, JobStatus, OnExitCodes, OnExitCodesOperator,
     OnPodCondition, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule, PodReplacementPolicy,
@@ -46,12 +50,16 @@ pub const INDEX_IGNORED_FAILURE_COUNT_ANNOTATION: &str =
 pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 /// Label with the uid of the owning Job.
 pub const CONTROLLER_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
+/// Annotation of a Job with the instant of its CronJob's schedule for which it was made (upstream: batch/v1 types.go).
+pub const CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 /// The `spec.managedBy` value that stands for the built-in controller.
 pub const BUILT_IN_JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
 /// The kinds of object that the host can watch or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// batch/v1 CronJob.
+    CronJob,
     /// batch/v1 Job.
     Job,
     /// v1 Pod.
@@ -62,12 +70,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which a cache lists them.
-    pub const ALL: [Self; 3] = [Self::Job, Self::Pod, Self::Node];
+    pub const ALL: [Self; 4] = [Self::CronJob, Self::Job, Self::Pod, Self::Node];
 
     /// Name of the kind as manifests spell it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::CronJob => "CronJob",
             Self::Job => "Job",
             Self::Pod => "Pod",
             Self::Node => "Node",
@@ -78,7 +87,7 @@ impl Kind {
     #[must_use]
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::Job => "batch/v1",
+            Self::CronJob | Self::Job => "batch/v1",
             Self::Pod | Self::Node => "v1",
         }
     }
@@ -87,6 +96,7 @@ impl Kind {
     #[must_use]
     pub fn resource(self) -> &'static str {
         match self {
+            Self::CronJob => "cronjobs",
             Self::Job => "jobs",
             Self::Pod => "pods",
             Self::Node => "nodes",
@@ -97,6 +107,8 @@ impl Kind {
 /// One object of any watched kind, shared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
+    /// batch/v1 CronJob.
+    CronJob(Arc<CronJob>),
     /// batch/v1 Job.
     Job(Arc<Job>),
     /// v1 Pod.
@@ -110,6 +122,7 @@ impl Object {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
+            Self::CronJob(_) => Kind::CronJob,
             Self::Job(_) => Kind::Job,
             Self::Pod(_) => Kind::Pod,
             Self::Node(_) => Kind::Node,
@@ -120,6 +133,7 @@ impl Object {
     #[must_use]
     pub fn metadata(&self) -> &ObjectMeta {
         match self {
+            Self::CronJob(cron_job) => &cron_job.metadata,
             Self::Job(job) => &job.metadata,
             Self::Pod(pod) => &pod.metadata,
             Self::Node(node) => &node.metadata,

@@ -116,7 +116,7 @@ impl Cache {
         match object {
             Object::Job(_) => self.remove_job(&name, at, changes),
             Object::Pod(_) => self.pods.remove(&name, at, changes),
-            Object::Node(_) => {}
+            Object::CronJob(_) | Object::Node(_) => {}
         }
     }
 
@@ -144,13 +144,13 @@ impl Cache {
         let gone: Vec<Name> = match kind {
             Kind::Job => self.jobs.keys().filter(|name| !listed.contains(name)).cloned().collect(),
             Kind::Pod => self.pods.names().filter(|name| !listed.contains(name)).cloned().collect(),
-            Kind::Node => Vec::new(),
+            Kind::CronJob | Kind::Node => Vec::new(),
         };
         for name in gone {
             match kind {
                 Kind::Job => self.remove_job(&name, version, changes),
                 Kind::Pod => self.pods.remove(&name, version, changes),
-                Kind::Node => {}
+                Kind::CronJob | Kind::Node => {}
             }
         }
         for object in objects {
@@ -186,7 +186,7 @@ impl Cache {
                 }
             }
             Kind::Pod => self.pods.mark_removed(name, uid, changes),
-            Kind::Node => {}
+            Kind::CronJob | Kind::Node => {}
         }
     }
 
@@ -268,7 +268,7 @@ impl Cache {
         match object {
             Object::Job(job) => self.upsert_job(job, changes),
             Object::Pod(pod) => self.upsert_pod(pod, changes),
-            Object::Node(_) => {}
+            Object::CronJob(_) | Object::Node(_) => {}
         }
     }
 

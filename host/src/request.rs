@@ -175,6 +175,7 @@ impl Operation {
             Self::DeletePod(_) => "delete pods",
             Self::WriteJobStatus(_) => "update jobs/status",
             Self::DeleteJob(_) => "delete jobs",
+            Self::Get { kind: Kind::CronJob, .. } => "get cronjobs",
             Self::Get { kind: Kind::Job, .. } => "get jobs",
             Self::Get { kind: Kind::Pod, .. } => "get pods",
             Self::Get { kind: Kind::Node, .. } => "get nodes",

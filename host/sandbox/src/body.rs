@@ -65,8 +65,8 @@ pub(crate) struct NodeBody {
 /// What is kept beside one stored object.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    /// A Job's slim struct holds all of it.
-    Job,
+    /// Nothing: the slim struct holds all of it.
+    Slim,
     /// A Pod's spec.
     Pod(Arc<PodBody>),
     /// A Node's text.

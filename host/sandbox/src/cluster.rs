@@ -168,9 +168,10 @@ impl Cluster {
                 (Some(Object::Job(old)), None) => self.forget_ordinals(&old.metadata.uid),
                 (_, Some(Object::Node(node))) => self.note_node(&node.clone()),
                 (Some(Object::Node(node)), None) => self.note_removed_node(&node.metadata.name.clone()),
-                (_, Some(Object::Job(_)))
+                (_, Some(Object::CronJob(_) | Object::Job(_)))
+                | (Some(Object::CronJob(_)), None)
                 | (None, None)
-                | (Some(Object::Job(_) | Object::Node(_)), Some(_)) => {}
+                | (Some(Object::CronJob(_) | Object::Job(_) | Object::Node(_)), Some(_)) => {}
             }
         }
         self.store.give_back(commits);
@@ -255,7 +256,7 @@ impl Cluster {
     fn pod(&self, reference: &PodRef) -> Option<Arc<Pod>> {
         match self.store.object(Kind::Pod, &reference.namespace, &reference.name)? {
             Object::Pod(pod) if pod.metadata.uid == reference.uid => Some(pod.clone()),
-            Object::Pod(_) | Object::Job(_) | Object::Node(_) => None,
+            Object::Pod(_) | Object::CronJob(_) | Object::Job(_) | Object::Node(_) => None,
         }
     }
 

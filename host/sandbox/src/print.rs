@@ -15,6 +15,7 @@ impl Store {
         let metadata = object.metadata();
         let stored = self.body_of(object);
         let mut whole = match (object, stored) {
+            (Object::CronJob(cron_job), _) => value(cron_job.as_ref()),
             (Object::Job(job), _) => value(job.as_ref()),
             (Object::Pod(pod), Some(Body::Pod(body))) => pod_json(pod, body),
             (Object::Node(node), Some(Body::Node(body))) => node_json(node, body),

@@ -5,6 +5,8 @@ use windlass_core::kube::{Kind, Object, Str};
 /// A resource that the sandbox serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
+    /// batch/v1 CronJob.
+    CronJob,
     /// batch/v1 Job.
     Job,
     /// v1 Pod.
@@ -22,6 +24,7 @@ impl Resource {
     #[must_use]
     pub fn plural(self) -> &'static str {
         match self {
+            Self::CronJob => "cronjobs.batch",
             Self::Job => "jobs.batch",
             Self::Pod => "pods",
             Self::Node => "nodes",
@@ -34,6 +37,7 @@ impl Resource {
     #[must_use]
     pub fn singular(self) -> &'static str {
         match self {
+            Self::CronJob => "CronJob.batch",
             Self::Job => "Job.batch",
             Self::Pod => "Pod",
             Self::Node => "Node",
@@ -46,6 +50,7 @@ impl Resource {
 impl From<Kind> for Resource {
     fn from(kind: Kind) -> Self {
         match kind {
+            Kind::CronJob => Self::CronJob,
             Kind::Job => Self::Job,
             Kind::Pod => Self::Pod,
             Kind::Node => Self::Node,

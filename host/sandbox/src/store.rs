@@ -126,7 +126,7 @@ impl Store {
             now_ms: 0,
             revision: 0,
             dice: Dice::new(options.seed),
-            tables: [table(), table(), table()],
+            tables: Kind::ALL.map(|_| table()),
             namespaces: BTreeMap::new(),
             dependents: BTreeMap::new(),
             bodies: Bodies::default(),
@@ -204,7 +204,7 @@ impl Store {
     pub(crate) fn pod_body(&self, namespace: &str, name: &str) -> Option<&Arc<PodBody>> {
         match self.body(Kind::Pod, namespace, name)? {
             Body::Pod(body) => Some(body),
-            Body::Job | Body::Node(_) => None,
+            Body::Slim | Body::Node(_) => None,
         }
     }
 
@@ -237,7 +237,7 @@ impl Store {
             (Some(entry), Some(body)) => *entry = Entry { object: after.clone(), body },
             (None, body) => {
                 table.count += 1;
-                objects.insert(name, Entry { object: after.clone(), body: body.unwrap_or(Body::Job) });
+                objects.insert(name, Entry { object: after.clone(), body: body.unwrap_or(Body::Slim) });
             }
         }
         table.history.push(WatchEvent {
@@ -308,15 +308,17 @@ impl Store {
 
 fn table_index(kind: Kind) -> usize {
     match kind {
-        Kind::Job => 0,
-        Kind::Pod => 1,
-        Kind::Node => 2,
+        Kind::CronJob => 0,
+        Kind::Job => 1,
+        Kind::Pod => 2,
+        Kind::Node => 3,
     }
 }
 
 /// Metadata of `object` for change; what others share is copied first.
 pub(crate) fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
     match object {
+        Object::CronJob(cron_job) => &mut Arc::make_mut(cron_job).metadata,
         Object::Job(job) => &mut Arc::make_mut(job).metadata,
         Object::Pod(pod) => &mut Arc::make_mut(pod).metadata,
         Object::Node(node) => &mut Arc::make_mut(node).metadata,

@@ -115,7 +115,7 @@ pub(super) fn collection_path(kind: Kind) -> String {
 
 fn group_path(kind: Kind) -> &'static str {
     match kind {
-        Kind::Job => "/apis/batch/v1",
+        Kind::CronJob | Kind::Job => "/apis/batch/v1",
         Kind::Pod | Kind::Node => "/api/v1",
     }
 }
@@ -123,7 +123,7 @@ fn group_path(kind: Kind) -> &'static str {
 fn path(kind: Kind, namespace: &str, name: &str) -> String {
     let (group, resource) = (group_path(kind), kind.resource());
     match kind {
-        Kind::Job | Kind::Pod => format!("{group}/namespaces/{namespace}/{resource}/{name}"),
+        Kind::CronJob | Kind::Job | Kind::Pod => format!("{group}/namespaces/{namespace}/{resource}/{name}"),
         Kind::Node => format!("{group}/{resource}/{name}"),
     }
 }

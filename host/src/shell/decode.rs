@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use windlass_core::kube::{ApiStatus, Job, Kind, Node, Object, Pod, ResourceVersion};
+use windlass_core::kube::{ApiStatus, CronJob, Job, Kind, Node, Object, Pod, ResourceVersion};
 
 use crate::watch::{WatchBody, WatchEnd};
 
@@ -28,6 +28,7 @@ pub(super) struct Page {
 /// The page in the body of an answer.
 pub(super) fn page(kind: Kind, body: &[u8]) -> Result<Page, serde_json::Error> {
     match kind {
+        Kind::CronJob => page_of::<CronJob>(body, |cron_job| Object::CronJob(Arc::new(cron_job))),
         Kind::Job => page_of::<Job>(body, |job| Object::Job(Arc::new(job))),
         Kind::Pod => page_of::<Pod>(body, |pod| Object::Pod(Arc::new(pod))),
         Kind::Node => page_of::<Node>(body, |node| Object::Node(Arc::new(node))),
@@ -46,6 +47,7 @@ pub(super) fn object(kind: Kind, body: &[u8]) -> Result<Option<Object>, serde_js
         return Ok(None);
     }
     Ok(Some(match kind {
+        Kind::CronJob => Object::CronJob(Arc::new(serde_json::from_slice(body)?)),
         Kind::Job => Object::Job(Arc::new(serde_json::from_slice(body)?)),
         Kind::Pod => Object::Pod(Arc::new(serde_json::from_slice(body)?)),
         Kind::Node => Object::Node(Arc::new(serde_json::from_slice(body)?)),

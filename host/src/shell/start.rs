@@ -150,7 +150,7 @@ const fn core(resource: &'static str, verb: &'static str) -> Permission {
 
 fn list_permission(kind: Kind) -> Permission {
     let group = match kind {
-        Kind::Job => "batch",
+        Kind::CronJob | Kind::Job => "batch",
         Kind::Pod | Kind::Node => "",
     };
     Permission { group, resource: kind.resource(), verb: "list" }

@@ -94,7 +94,7 @@ fn jobs(store: &Store) -> Vec<&Job> {
         .objects(Kind::Job)
         .filter_map(|object| match object {
             Object::Job(job) => Some(&**job),
-            Object::Pod(_) | Object::Node(_) => None,
+            Object::CronJob(_) | Object::Pod(_) | Object::Node(_) => None,
         })
         .collect()
 }

@@ -132,7 +132,7 @@ impl World {
             match &mut object {
                 Object::Job(job) => Arc::make_mut(job).metadata.resource_version = ResourceVersion(version),
                 Object::Pod(pod) => Arc::make_mut(pod).metadata.resource_version = ResourceVersion(version),
-                Object::Node(_) => {}
+                Object::CronJob(_) | Object::Node(_) => {}
             }
             cache.watched(object, &mut changes);
         };

@@ -33,6 +33,7 @@ impl History {
                 None => self.word(0),
                 Some(Object::Job(job)) => self.job(job),
                 Some(Object::Pod(pod)) => self.pod(pod),
+                Some(Object::CronJob(cron_job)) => self.text(&cron_job.metadata.name),
                 Some(Object::Node(node)) => self.text(&node.metadata.name),
             }
         }
@@ -221,6 +222,7 @@ pub fn sketch(object: &Object) -> String {
                 if metadata.finalizers.is_empty() { ", free" } else { "" }
             )
         }
+        Object::CronJob(cron_job) => format!("CronJob {}", cron_job.metadata.name),
         Object::Node(node) => format!("Node {}", node.metadata.name),
     }
 }

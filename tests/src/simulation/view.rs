@@ -155,7 +155,7 @@ impl View {
                 self.pods.insert(metadata.name.clone(), (pod.clone(), removed));
                 self.link(&metadata.name);
             }
-            Object::Node(_) => {}
+            Object::CronJob(_) | Object::Node(_) => {}
         }
     }
 
@@ -177,7 +177,7 @@ impl View {
                     }
                 }
             }
-            Kind::Node => {}
+            Kind::CronJob | Kind::Node => {}
         }
     }
 
@@ -219,7 +219,7 @@ impl View {
         let names: Vec<Str> = match kind {
             Kind::Job => self.jobs.keys().cloned().collect(),
             Kind::Pod => self.pods.keys().cloned().collect(),
-            Kind::Node => Vec::new(),
+            Kind::CronJob | Kind::Node => Vec::new(),
         };
         for name in names.iter().filter(|name| !listed.contains(*name)) {
             self.remove(kind, name, version);
@@ -240,7 +240,7 @@ impl View {
                 self.pods.clear();
                 self.children.clear();
             }
-            Kind::Node => {}
+            Kind::CronJob | Kind::Node => {}
         }
     }
 
@@ -261,7 +261,7 @@ impl View {
                     }
                 }
             }
-            Kind::Node => {}
+            Kind::CronJob | Kind::Node => {}
         }
     }
 

@@ -77,7 +77,7 @@ impl Generator {
             Kind::Job => json!({
                 "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": self.job_spec(),
             }),
-            Kind::Pod | Kind::Node => {
+            Kind::CronJob | Kind::Pod | Kind::Node => {
                 let policy = *self.dice.choose(&["Always", "OnFailure", "Never"]);
                 json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.pod_spec(policy) })
             }
@@ -253,9 +253,9 @@ impl Generator {
         for _ in 0..=self.dice.below(3) {
             edits.extend(match (kind, status) {
                 (Kind::Job, true) => self.job_status_edits(),
-                (Kind::Pod | Kind::Node, true) => self.pod_status_edits(),
+                (Kind::CronJob | Kind::Pod | Kind::Node, true) => self.pod_status_edits(),
                 (Kind::Job, false) => self.job_edits(),
-                (Kind::Pod | Kind::Node, false) => self.pod_edits(),
+                (Kind::CronJob | Kind::Pod | Kind::Node, false) => self.pod_edits(),
             });
         }
         Request::Update { kind, name, status, edits, uid: self.sent(), version: self.sent() }

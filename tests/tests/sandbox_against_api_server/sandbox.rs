@@ -103,7 +103,9 @@ impl Sandbox {
                 Ok(_) => return Err(anyhow!("not a Pod: {text}")),
                 Err(error) => unreadable(&error),
             },
-            (Kind::Node, _) => return Err(anyhow!("Nodes are not asked about")),
+            (Kind::CronJob | Kind::Node, _) => {
+                return Err(anyhow!("{} are not asked about", kind.resource()));
+            }
         })
     }
 

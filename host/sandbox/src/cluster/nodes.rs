@@ -115,7 +115,7 @@ impl Cluster {
     pub(super) fn note_node(&mut self, node: &Arc<Node>) {
         let (ready, capacity) = match self.store.body(Kind::Node, "", &node.metadata.name) {
             Some(Body::Node(body)) => (body.ready, body.pod_capacity),
-            Some(Body::Job | Body::Pod(_)) | None => return,
+            Some(Body::Slim | Body::Pod(_)) | None => return,
         };
         let mut parked = Vec::new();
         self.nodes.change(&node.metadata.name, |state| {

@@ -71,7 +71,7 @@ impl Store {
         }
         self.must_be_absent(Kind::Job, &job.metadata)?;
         defaults::job_labels(&mut job);
-        let stored = self.put(actor, Verb::Create, None, Object::Job(Arc::new(job)), Some(Body::Job));
+        let stored = self.put(actor, Verb::Create, None, Object::Job(Arc::new(job)), Some(Body::Slim));
         let Object::Job(job) = stored else {
             return Err(refusal::bad_request("a Job was created and something else stored"));
         };

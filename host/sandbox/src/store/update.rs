@@ -103,7 +103,7 @@ impl Store {
         }
         match self.store_change(actor, Verb::Update, &before, Object::Pod(Arc::new(pod)), changed_body) {
             Object::Pod(pod) => Ok(pod),
-            Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
+            Object::CronJob(_) | Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
         }
     }
 
@@ -175,7 +175,7 @@ impl Store {
         }
         match self.store_change(actor, verb, before, Object::Job(Arc::new(job)), None) {
             Object::Job(job) => Ok(job),
-            Object::Pod(_) | Object::Node(_) => Err(not_of_kind(Kind::Job)),
+            Object::CronJob(_) | Object::Pod(_) | Object::Node(_) => Err(not_of_kind(Kind::Job)),
         }
     }
 
@@ -192,7 +192,7 @@ impl Store {
         }
         match self.store_change(actor, verb, before, Object::Pod(Arc::new(pod)), None) {
             Object::Pod(pod) => Ok(pod),
-            Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
+            Object::CronJob(_) | Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
         }
     }
 

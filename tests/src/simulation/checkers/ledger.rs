@@ -105,7 +105,7 @@ impl Ledger {
                     }
                 }
             }
-            Some(Object::Node(_)) | None => {}
+            Some(Object::CronJob(_) | Object::Node(_)) | None => {}
         }
     }
 
