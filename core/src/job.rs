@@ -34,6 +34,7 @@ use crate::view::{CompletionModeView, JobSnapshot, OrphanOwner, OrphanSnapshot};
 pub use ended::expiry_ms;
 pub use failure_policy::action_on;
 pub use indexes::count_indexes;
+pub use managed_by::is_ours;
 
 use counting::Tally;
 use ending::Standing;
@@ -51,7 +52,7 @@ pub fn reconcile(snapshot: &JobSnapshot, policy: &dyn Policy) -> Result<Plan, Fa
     if let Some(plan) = ended::plan(facts) {
         return Ok(plan);
     }
-    if !managed_by::is_ours(facts) {
+    if !facts.is_ours() {
         return Ok(Plan::default());
     }
     if facts.job.mode == CompletionModeView::Unknown {

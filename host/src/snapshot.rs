@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{BUILT_IN_JOB_CONTROLLER, Job, Kind, Pod, failed_pod, uncounted_pods};
+use windlass_core::kube::{Job, Kind, Pod, failed_pod, uncounted_pods};
 use windlass_core::view::{
     JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
 };
@@ -158,12 +158,7 @@ pub fn orphan_needs_read(cache: &Cache, name: &Name, flags: &JobFlags) -> Option
 /// Whether another controller manages the Job.
 #[must_use]
 pub fn managed_elsewhere(job: &Job, flags: &JobFlags) -> bool {
-    let ours = flags.managed_by.as_deref();
-    match (job.spec.managed_by.as_deref(), ours) {
-        (None, None) => false,
-        (Some(theirs), None) => theirs != BUILT_IN_JOB_CONTROLLER,
-        (theirs, Some(ours)) => theirs != Some(ours),
-    }
+    !windlass_core::job::is_ours(job.spec.managed_by.as_deref(), flags.managed_by.as_deref())
 }
 
 struct NeedsLiveRead;

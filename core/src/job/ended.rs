@@ -9,7 +9,6 @@ use crate::view::LiveOwner;
 
 use super::conditions::{COMPLETE, FAILED};
 use super::facts::Facts;
-use super::managed_by;
 
 /// The plan for a Job that has a terminal condition; `None` if it has none.
 ///
@@ -29,7 +28,7 @@ pub(super) fn plan(facts: &Facts<'_>) -> Option<Plan> {
         plan.read = Some(Read::Owner);
         return Some(plan);
     }
-    if managed_by::is_ours(facts) {
+    if facts.is_ours() {
         clean_up(facts, &mut plan);
     }
     if is_expired && facts.snapshot.live_owner == Some(LiveOwner::Alive) {

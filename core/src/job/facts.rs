@@ -5,6 +5,7 @@ use crate::kube::Time;
 use crate::view::{CompletionModeView, JobSnapshot, JobView, LiveOwner};
 
 use super::failure_policy::Matches;
+use super::managed_by::is_ours;
 use super::memo::Memo;
 use super::pods::Pods;
 
@@ -29,6 +30,11 @@ pub(super) struct Facts<'snapshot> {
 }
 
 impl<'snapshot> Facts<'snapshot> {
+    /// Whether the Job is ours to act on.
+    pub(super) fn is_ours(&self) -> bool {
+        is_ours(self.job.managed_by.as_deref(), self.snapshot.flags.managed_by.as_deref())
+    }
+
     /// The facts of `snapshot`.
     ///
     /// # Errors
