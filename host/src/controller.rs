@@ -111,6 +111,8 @@ pub struct Stats {
     pub held_pods_deleted: u64,
     /// Times that a Job was passed over because its Pods might be older than itself.
     pub held_runs: u64,
+    /// Notices that were dropped because nobody took them in time.
+    pub notices_dropped: u64,
     /// Plans that the check refused, and runs that the engine did not finish.
     pub core_faults: u64,
 }
@@ -356,6 +358,10 @@ impl Controller {
     fn start(&mut self, now: Now, term: Term, key: Key) -> Option<Run> {
         if self.held.contains_key(&key) {
             self.stats.held_runs += 1;
+            // What was read for this run is old by the time of the next.
+            if let Some(state) = self.carried.get_mut(&key) {
+                state.carried.live_owner = None;
+            }
             self.queue.done(&key);
             return None;
         }

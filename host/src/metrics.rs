@@ -60,6 +60,7 @@ pub struct Metrics {
     inputs: Counter,
     reads_refused: Family<Code, Counter>,
     events_lost: Family<Reason, Counter>,
+    notices_dropped: Counter,
     synced: Gauge,
 }
 
@@ -201,6 +202,7 @@ impl Metrics {
             inputs: Counter::default(),
             reads_refused: Family::default(),
             events_lost: Family::default(),
+            notices_dropped: Counter::default(),
             synced: Gauge::default(),
         };
         metrics.register(version, engine);
@@ -287,6 +289,7 @@ impl Metrics {
     pub fn state(&self, stats: &Stats, cache: &Cache, queue: &Queue, synced: bool) {
         catch_up(&self.runs, stats.runs);
         catch_up(&self.inputs, stats.inputs);
+        catch_up(&self.notices_dropped, stats.notices_dropped);
         for (loss, number) in &stats.events_lost {
             catch_up(&self.events_lost.get_or_create(&Reason { reason: loss.label() }), *number);
         }
@@ -439,6 +442,11 @@ impl Metrics {
             self.reads_refused.clone(),
         );
         own.register("events_lost", "Events that are not recorded, by why", self.events_lost.clone());
+        own.register(
+            "notices_dropped",
+            "Notices of the state machine that came too fast to be logged and counted",
+            self.notices_dropped.clone(),
+        );
         own.register("caches_synced", "Whether every cache holds a complete list", self.synced.clone());
         let build = [("version", version.to_owned()), ("engine", engine.to_owned())];
         own.register("build", "Version of the program, and the engine that runs the core", Info::new(build));

@@ -83,12 +83,16 @@ impl Controller {
             let paused = self.paused.entry(flow).or_default();
             *paused = (*paused).max(until);
         }
+        let was_event = matches!(pending, Pending::Event(_));
         match pending {
             Pending::Write { key, ticket, operation } => {
                 self.write_answered(now, &key, ticket, operation, outcome);
             }
             Pending::Read(read) => self.read_answered(now, read, outcome),
             Pending::Event(waiting) => self.event_answered(now, waiting, outcome),
+        }
+        if was_event && self.shutting_down {
+            self.drop_late_events();
         }
     }
 

@@ -10,7 +10,7 @@ use super::correlate::{Correlator, Like, Verdict};
 use super::{Controller, Notice};
 use crate::Now;
 use crate::backoff::Backoff;
-use crate::request::{EventManifest, ObjectRef, Outcome};
+use crate::request::{EventManifest, Flow, ObjectRef, Outcome};
 
 /// Most Events that wait to be recorded or to be tried again; past it the oldest is dropped, with a notice.
 pub const MAX_PENDING_EVENTS: usize = 4_096;
@@ -211,9 +211,14 @@ impl Controller {
         self.wait_with_event(Some(now.monotonic_ms.saturating_add(wait_ms)), waiting);
     }
 
-    /// Gives up the Events that would be tried again: the process ends.
+    /// Gives up the Events for which the end of the process cannot wait: those that would be tried again, and
+    /// all of them while the flow rests.
     pub(super) fn drop_late_events(&mut self) {
-        for waiting in self.events.take_later() {
+        let mut late = self.events.take_later();
+        if self.paused.contains_key(&Flow::Event) {
+            late.extend(self.events.due.drain(..));
+        }
+        for waiting in late {
             self.lose_event(EventLoss::Shutdown, &waiting.event.reason, None);
         }
     }

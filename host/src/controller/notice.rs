@@ -194,6 +194,7 @@ impl Controller {
     pub(super) fn notice(&mut self, notice: Notice) {
         if self.notices.len() >= MAX_NOTICES {
             self.notices.pop_front();
+            self.stats.notices_dropped += 1;
         }
         self.notices.push_back(notice);
     }

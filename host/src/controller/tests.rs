@@ -39,19 +39,24 @@ impl Harness {
             notices: Vec::new(),
         };
         this.machine.handle_command(this.now(), Command::Lead(Term(1)));
-        while let Some(command) = this.machine.poll_watch() {
+        this.list(&jobs, &pods, 100);
+        this
+    }
+
+    /// Answers the lists that the machine wants with `jobs` and `pods` as of `version`.
+    pub(super) fn list(&mut self, jobs: &[Object], pods: &[Object], version: u64) {
+        while let Some(command) = self.machine.poll_watch() {
             match command {
                 WatchCommand::List { kind, stream } => {
-                    let objects = if kind == Kind::Job { jobs.clone() } else { pods.clone() };
-                    this.says(kind, stream, WatchBody::Page(objects));
-                    this.says(kind, stream, WatchBody::ListDone(ResourceVersion(100)));
+                    let objects = if kind == Kind::Job { jobs } else { pods };
+                    self.says(kind, stream, WatchBody::Page(objects.to_vec()));
+                    self.says(kind, stream, WatchBody::ListDone(ResourceVersion(version)));
                 }
-                WatchCommand::Watch { kind: Kind::Job, stream, .. } => this.jobs = stream,
-                WatchCommand::Watch { stream, .. } => this.pods = stream,
+                WatchCommand::Watch { kind: Kind::Job, stream, .. } => self.jobs = stream,
+                WatchCommand::Watch { stream, .. } => self.pods = stream,
                 WatchCommand::Stop { .. } => {}
             }
         }
-        this
     }
 
     pub(super) fn now(&self) -> Now {

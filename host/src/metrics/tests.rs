@@ -85,7 +85,13 @@ fn metrics_of_everything() -> Metrics {
     ] {
         metrics.notice(&notice);
     }
-    let stats = Stats { held_pods_added: 3, held_pods_deleted: 2, held_runs: 1, ..Stats::default() };
+    let stats = Stats {
+        held_pods_added: 3,
+        held_pods_deleted: 2,
+        held_runs: 1,
+        notices_dropped: 4,
+        ..Stats::default()
+    };
     let mut queue = Queue::default();
     queue.add(&key(), 0);
     metrics.state(&stats, &Cache::default(), &queue, true);
@@ -123,6 +129,7 @@ fn each_of_upstreams_metrics_counts_what_happened() {
         r#"job_controller_terminated_pods_tracking_finalizer_total{event="add"} 3"#,
         r#"job_controller_terminated_pods_tracking_finalizer_total{event="delete"} 2"#,
         r#"job_controller_stale_sync_skips_total{group="",resource="pods"} 1"#,
+        "windlass_notices_dropped_total 4",
         r#"workqueue_adds_total{name="job"} 1"#,
         r#"workqueue_depth{name="job"} 1"#,
         "ttl_after_finished_controller_job_deletion_duration_seconds_sum 0.25",

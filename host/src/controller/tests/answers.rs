@@ -5,7 +5,7 @@ use windlass_core::kube::{ApiStatus, Object};
 use super::super::answers::{READ_BACKOFF, REFUSED_READ_BACKOFF};
 use super::super::events::{EVENT_BACKOFF, MAX_EVENT_TRIES, Said};
 use super::{COMPLETE, Harness, created, job, pod, what, written};
-use crate::controller::{EventLoss, Notice};
+use crate::controller::{Command, EventLoss, Notice};
 use crate::key::{Key, Name};
 use crate::queue::SYNC_BACKOFF;
 use crate::request::{Flow, Operation, Outcome};
@@ -272,4 +272,41 @@ fn no_count_of_an_event_overtakes_one_that_waits_to_be_tried_again() {
         harness.answer(&request, Outcome::Done(None));
     }
     assert_eq!(sent, ["create events", "create events", "patch events"]);
+}
+
+#[test]
+fn a_live_look_at_the_owner_does_not_outlive_a_hold() {
+    let Object::Pod(owned) = pod("stray", "work", 60, "Running") else { panic!("not a Pod") };
+    let mut stray = (*owned).clone();
+    stray.metadata.owner_references = std::sync::Arc::default();
+    let stray = vec![Object::Pod(std::sync::Arc::new(stray))];
+    let mut harness = Harness::new(vec![job("work", 50, "", "", "")], stray.clone());
+    harness.run();
+    let read = harness.request(Flow::Read).expect("a live look before the adoption");
+    // Somebody else has counted a Pod of the Job meanwhile.
+    let counted = job("work", 101, "", "", r#""failed":1,"startTime":"2026-01-01T00:00:00Z""#);
+    harness.answer(&read, Outcome::Done(Some(counted.clone())));
+    assert!(harness.run().is_empty(), "the key is held until the Pods are listed");
+    harness.list(&[counted], &stray, 102);
+    harness.pass(60_000);
+    assert_eq!(harness.run().len(), 1);
+    assert!(harness.request(Flow::Write).is_none(), "the look is old by now");
+    assert!(harness.request(Flow::Read).is_some());
+}
+
+#[test]
+fn a_resting_flow_of_events_does_not_hold_up_the_end_of_the_process() {
+    let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
+    let now = harness.now();
+    let owner = harness.machine.cache().job(&name("work")).expect("it is cached").job.clone();
+    for reason in ["One", "Two"] {
+        let said =
+            Said { warning: true, of_pod: false, reason: reason.into(), message: "it is odd".to_owned() };
+        harness.machine.push_event(now, Some(&owner), said);
+    }
+    let first = harness.request(Flow::Event).expect("the first Event");
+    harness.machine.handle_command(now, Command::Shutdown);
+    harness.refuse(&first, status(429, "TooManyRequests", Some(60_000)));
+    assert!(harness.machine.is_drained(), "nothing more can be sent in time");
+    assert_eq!(harness.machine.stats().events_lost.get(&EventLoss::Shutdown), Some(&2));
 }
