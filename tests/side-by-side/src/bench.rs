@@ -52,6 +52,10 @@ pub struct Arguments {
     /// Further flags of `windlass run`, separated by spaces.
     #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
     windlass_flags: String,
+    /// Further flags of the built-in controller, separated by spaces, such as one that makes it speak JSON as
+    /// Windlass does: --kube-api-content-type=application/json.
+    #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
+    built_in_flags: String,
 }
 
 /// Runs what the arguments ask for, and prints the table.
@@ -68,7 +72,9 @@ pub fn measure(mut arguments: Arguments) -> Result<()> {
     };
     ensure!(windlass.is_file(), "{} is absent: build it with `make release`", windlass.display());
     let windlass = windlass.canonicalize()?;
-    let flags: Vec<String> = arguments.windlass_flags.split_whitespace().map(str::to_owned).collect();
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (built_in_flags, windlass_flags) =
+        (words(&arguments.built_in_flags), words(&arguments.windlass_flags));
     // Held all along, so that no test starts a control plane between two runs.
     let _turn = Turn::take(&Binaries::locate()?)?;
     let load = process::load_average().unwrap_or_default();
@@ -81,7 +87,11 @@ pub fn measure(mut arguments: Arguments) -> Result<()> {
         for (workload, pairs) in &mut results {
             let (mut built_in, mut ours) = (None, None);
             for side in Side::order(number) {
-                let sample = run::run(side, workload, &windlass, &flags)
+                let flags = match side {
+                    Side::BuiltIn => &built_in_flags,
+                    Side::Windlass => &windlass_flags,
+                };
+                let sample = run::run(side, workload, &windlass, flags)
                     .with_context(|| format!("{} with {side}", workload.name))?;
                 eprintln!("{:9} pair {}  {side:9} {sample}", workload.name.to_string(), number + 1);
                 match side {

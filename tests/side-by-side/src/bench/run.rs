@@ -58,12 +58,10 @@ async fn drive(side: Side, workload: &Workload, plane: &ControlPlane) -> Result<
     let (controller, api_server) = (side.process_id(plane)?, api_server(plane)?);
     let before = (cpu_seconds(controller)?, cpu_seconds(api_server)?);
     let watch = Stopwatch::start();
-    let (created, ended) = tokio::join!(
+    tokio::try_join!(
         create(&client, workload, watch),
         within(workload.limit(), "the workload", jobs.wait(NAMESPACE, workload.jobs)),
-    );
-    created?;
-    ended?;
+    )?;
     let wall = watch.elapsed();
     tokio::time::sleep(SETTLE).await;
     let after = (cpu_seconds(controller)?, cpu_seconds(api_server)?);

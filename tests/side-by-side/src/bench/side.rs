@@ -35,7 +35,7 @@ impl Side {
         if pair.is_multiple_of(2) { [Self::BuiltIn, Self::Windlass] } else { [Self::Windlass, Self::BuiltIn] }
     }
 
-    /// A control plane with this controller and nothing else that acts.
+    /// A control plane with this controller and nothing else that acts; `flags` are further ones of the controller.
     pub(crate) fn start(self, windlass: &Path, flags: &[String]) -> Result<ControlPlane> {
         let controllers = match self {
             Self::BuiltIn => {
@@ -45,6 +45,12 @@ impl Side {
         };
         // Members of system:masters are exempt from the server's flow control, as the controller's user is.
         let bench = User { name: BENCH_USER.to_owned(), groups: vec!["system:masters".to_owned()] };
+        // The client's own limit of 20 requests a second would be what is measured.
+        let mut controller_manager_flags =
+            vec!["--kube-api-qps=100000".to_owned(), "--kube-api-burst=100000".to_owned()];
+        if self == Self::BuiltIn {
+            controller_manager_flags.extend_from_slice(flags);
+        }
         let mut plane = ControlPlane::start(Options {
             nodes: 0,
             kubelets: false,
@@ -54,11 +60,7 @@ impl Side {
             audit: Audit::JobStatus,
             // The turn is held for all runs together.
             exclusive: false,
-            // The client's own limit of 20 requests a second would be what is measured.
-            controller_manager_flags: vec![
-                "--kube-api-qps=100000".to_owned(),
-                "--kube-api-burst=100000".to_owned(),
-            ],
+            controller_manager_flags,
             ..Options::default()
         })?;
         if self == Self::Windlass {
