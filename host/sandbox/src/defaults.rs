@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use windlass_core::kube::{
-    CONTROLLER_UID_LABEL, CompletionMode, JOB_NAME_LABEL, Job, JobSpec, LabelSelector, PodReplacementPolicy,
+    CONTROLLER_UID_LABEL, CompletionMode, ConcurrencyPolicy, CronJobSpec, JOB_NAME_LABEL, Job, JobSpec,
+    LabelSelector, PodReplacementPolicy, PodTemplate,
 };
 
 /// The labels' names before they had a prefix, which the server still sets.
@@ -14,6 +15,9 @@ pub(crate) const LEGACY_CONTROLLER_UID_LABEL: &str = "controller-uid";
 pub(crate) const LEGACY_JOB_NAME_LABEL: &str = "job-name";
 /// Backoff limit where the spec has none.
 const BACKOFF_LIMIT: i32 = 6;
+/// Completed and failed Jobs that a CronJob keeps where its spec does not say.
+const SUCCESSFUL_JOBS_HISTORY_LIMIT: i32 = 3;
+const FAILED_JOBS_HISTORY_LIMIT: i32 = 1;
 /// Mode of the files in a volume, 0644.
 const VOLUME_FILE_MODE: i32 = 420;
 /// Seconds for which a Pod bears an unready or unreachable node.
@@ -35,10 +39,34 @@ pub(crate) fn job_spec(spec: &mut JobSpec) {
         PodReplacementPolicy::TerminatingOrFailed
     });
     spec.manual_selector.get_or_insert(false);
-    if let Some(text) = &spec.template.spec
+    pod_template(&mut spec.template);
+}
+
+/// Fills in what a CronJob's spec leaves open; gives the Job's spec in its template, of which the server fills in
+/// nothing but the Pod template.
+///
+/// # Errors
+/// What is wrong with the JSON of the Job's spec.
+pub(crate) fn cron_job_spec(spec: &mut CronJobSpec) -> Result<JobSpec, serde_json::Error> {
+    if matches!(&spec.concurrency_policy, ConcurrencyPolicy::Other(policy) if policy.is_empty()) {
+        spec.concurrency_policy = ConcurrencyPolicy::Allow;
+    }
+    spec.suspend.get_or_insert(false);
+    spec.successful_jobs_history_limit.get_or_insert(SUCCESSFUL_JOBS_HISTORY_LIMIT);
+    spec.failed_jobs_history_limit.get_or_insert(FAILED_JOBS_HISTORY_LIMIT);
+    let text = spec.job_template.spec.as_ref().map_or("{}", |text| text.get());
+    let mut job: JobSpec = serde_json::from_str(text)?;
+    job.template.spec.get_or_insert(RawValue::from_string("{}".to_owned())?.into());
+    pod_template(&mut job.template);
+    spec.job_template.spec = Some(serde_json::value::to_raw_value(&job)?.into());
+    Ok(job)
+}
+
+fn pod_template(template: &mut PodTemplate) {
+    if let Some(text) = &template.spec
         && let Some(defaulted) = defaulted_text(text, template_spec)
     {
-        spec.template.spec = Some(defaulted);
+        template.spec = Some(defaulted);
     }
 }
 

@@ -15,6 +15,13 @@ impl Faults {
         self.0.extend_from_slice(&other.0);
     }
 
+    /// Appends the faults of a part of the object, whose paths begin at `prefix`.
+    pub(crate) fn append_under(&mut self, prefix: &str, part: &Self) {
+        for fault in &part.0 {
+            self.add(format!("{prefix}.{fault}"));
+        }
+    }
+
     pub(crate) fn required(&mut self, path: impl Display, detail: &str) {
         self.push(path, "Required value", detail);
     }
@@ -42,10 +49,20 @@ impl Faults {
     }
 
     pub(crate) fn not_supported(&mut self, path: impl Display, value: &str, supported: &[&str]) {
+        self.not_supported_value(path, format_args!("{value:?}"), supported);
+    }
+
+    /// As [`Self::not_supported`], for a value that is shown as it is written.
+    pub(crate) fn not_supported_value(
+        &mut self,
+        path: impl Display,
+        value: impl Display,
+        supported: &[&str],
+    ) {
         let list: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
         self.push(
             path,
-            &format!("Unsupported value: {value:?}"),
+            &format!("Unsupported value: {value}"),
             &format!("supported values: {}", list.join(", ")),
         );
     }
@@ -66,7 +83,10 @@ impl Faults {
 
     fn push(&mut self, path: impl Display, body: &str, detail: &str) {
         let colon = if detail.is_empty() { "" } else { ": " };
-        let fault = format!("{path}: {body}{colon}{detail}");
+        self.add(format!("{path}: {body}{colon}{detail}"));
+    }
+
+    fn add(&mut self, fault: String) {
         if !self.0.contains(&fault) {
             self.0.push(fault);
         }

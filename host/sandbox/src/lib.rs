@@ -7,13 +7,14 @@
 //!
 //! | verb | method |
 //! |---|---|
-//! | create | [`Store::create_pod`], [`Store::create_job`], [`Store::create`] and [`Store::apply_manifest`] from JSON, [`Store::create_namespace`], [`Store::create_event`] |
+//! | create | [`Store::create_pod`], [`Store::create_job`], [`Store::create_job_of`], [`Store::create_cron_job`], [`Store::create`] and [`Store::apply_manifest`] from JSON, [`Store::create_namespace`], [`Store::create_event`] |
 //! | get, list | [`Store::get`], [`Store::list`] (pages of one revision, also of an older one), [`Store::objects`] |
 //! | watch | [`Store::events_after`] a revision; a bookmark is [`Store::revision`]; 410 after [`Store::forget_history`] |
-//! | update | [`Store::update_job`], [`Store::update_pod`] |
-//! | update status | [`Store::update_job_status`], [`Store::update_pod_status`] |
+//! | update | [`Store::update_job`], [`Store::update_cron_job`], [`Store::update_pod`] |
+//! | update status | [`Store::update_job_status`], [`Store::update_cron_job_status`], [`Store::update_pod_status`] |
 //! | patch | [`Store::patch`] with a [`MetadataPatch`]: finalizer, owner, labels, annotations; uid and resourceVersion |
 //! | delete | [`Store::delete`] with [`DeleteOptions`], [`Store::delete_namespace`] |
+//! | quota | [`Store::limit_jobs`]: creates of Jobs beyond it are refused, as by a ResourceQuota |
 //! | history | [`Store::drain_commits`]: every [`Commit`] in order, where [`StoreOptions::record_commits`] is set |
 //! | print | [`Store::to_json`], [`Store::event_json`], [`Store::namespace_json`] |
 //!
@@ -57,6 +58,7 @@ mod validate;
 pub use manifest::{Applied, ApplyError, KINDS_SERVED, Manifest};
 pub use resource::{ObjectKey, Resource};
 pub use store::{
-    Actor, Commit, ContinueToken, DEFAULT_WATCH_HISTORY, DeleteOptions, Deletion, Event, ListOptions,
-    MetadataPatch, Page, Propagation, Regarding, Store, StoreOptions, Verb, WatchEvent, WatchEventKind,
+    Actor, Commit, ContinueToken, DEFAULT_WATCH_HISTORY, DeleteOptions, Deletion, Event, JobQuota,
+    ListOptions, MetadataPatch, Page, Propagation, Regarding, Store, StoreOptions, Verb, WatchEvent,
+    WatchEventKind,
 };

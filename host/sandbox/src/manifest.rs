@@ -6,19 +6,21 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use windlass_core::kube::{ApiStatus, Job, Node, Object, ObjectMeta, PodManifest, Str};
+use windlass_core::kube::{ApiStatus, CronJob, Job, Node, Object, ObjectMeta, PodManifest, Str};
 
 use crate::body::NodeBody;
 use crate::{Actor, Store, defaults};
 
 /// The kinds that [`Store::apply_manifest`] takes.
-pub const KINDS_SERVED: &str = "batch/v1 Job, v1 Pod, v1 Node, v1 Namespace";
+pub const KINDS_SERVED: &str = "batch/v1 CronJob, batch/v1 Job, v1 Pod, v1 Node, v1 Namespace";
 /// Pods that a node takes where it does not say (the kubelet's default).
 const DEFAULT_POD_CAPACITY: usize = 110;
 
 /// A manifest, read.
 #[derive(Clone, Debug)]
 pub enum Manifest {
+    /// A CronJob.
+    CronJob(CronJob),
     /// A Job.
     Job(Job),
     /// A Pod.
@@ -104,6 +106,11 @@ impl Manifest {
         let text = &Value::Object(whole).to_string();
         let head: Head = read(text, "manifest")?;
         match (head.api_version.as_str(), head.kind.as_str()) {
+            ("batch/v1", "CronJob") => {
+                let mut cron_job: CronJob = read(text, "CronJob")?;
+                in_some_namespace(&mut cron_job.metadata);
+                Ok(Self::CronJob(cron_job))
+            }
             ("batch/v1", "Job") => {
                 let mut job: Job = read(text, "Job")?;
                 in_some_namespace(&mut job.metadata);
@@ -142,6 +149,9 @@ impl Store {
     /// As for [`Store::create_pod`].
     pub fn create(&mut self, actor: Actor, manifest: Manifest) -> Result<Applied, ApiStatus> {
         Ok(match manifest {
+            Manifest::CronJob(cron_job) => {
+                Applied::Object(Object::CronJob(self.create_cron_job(actor, cron_job)?))
+            }
             Manifest::Job(job) => Applied::Object(Object::Job(self.create_job(actor, job)?)),
             Manifest::Pod(pod) => Applied::Object(Object::Pod(self.create_pod(actor, &pod)?)),
             Manifest::Node(node, text) => {

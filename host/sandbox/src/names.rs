@@ -15,12 +15,16 @@ const VALUE_WORDS: &str = "a valid label must be an empty string or consist of a
 const MAX_LABEL: usize = 63;
 /// Longest DNS subdomain.
 const MAX_SUBDOMAIN: usize = 253;
+/// What upstream calls bytes where names are too long (apimachinery, pkg/util/validation), and where the keys and
+/// values of labels are (pkg/api/validate/content).
+const NAME_UNIT: &str = "characters";
+const KEY_UNIT: &str = "bytes";
 
 /// What is wrong with `text` as a DNS label.
 pub(crate) fn dns_label_faults(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > MAX_LABEL {
-        faults.push(too_long(MAX_LABEL));
+        faults.push(too_long(MAX_LABEL, NAME_UNIT));
     }
     if !is_dns_label(text) {
         faults.push(if is_dns_subdomain(text) {
@@ -34,9 +38,13 @@ pub(crate) fn dns_label_faults(text: &str) -> Vec<String> {
 
 /// What is wrong with `text` as a DNS subdomain.
 pub(crate) fn dns_subdomain_faults(text: &str) -> Vec<String> {
+    subdomain_faults(text, NAME_UNIT)
+}
+
+fn subdomain_faults(text: &str, unit: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > MAX_SUBDOMAIN {
-        faults.push(too_long(MAX_SUBDOMAIN));
+        faults.push(too_long(MAX_SUBDOMAIN, unit));
     }
     if !is_dns_subdomain(text) {
         faults.push(form(SUBDOMAIN_WORDS, &format!("{LABEL_FORM}(\\.{LABEL_FORM})*"), &["example.com"]));
@@ -54,7 +62,9 @@ pub(crate) fn key_faults(text: &str) -> Vec<String> {
                 faults.push("prefix part must be non-empty".to_owned());
             } else {
                 faults.extend(
-                    dns_subdomain_faults(prefix).into_iter().map(|fault| format!("prefix part {fault}")),
+                    subdomain_faults(prefix, KEY_UNIT)
+                        .into_iter()
+                        .map(|fault| format!("prefix part {fault}")),
                 );
             }
             name
@@ -70,7 +80,7 @@ pub(crate) fn key_faults(text: &str) -> Vec<String> {
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
     } else if name.len() > MAX_LABEL {
-        faults.push(format!("name part {}", too_long(MAX_LABEL)));
+        faults.push(format!("name part {}", too_long(MAX_LABEL, KEY_UNIT)));
     }
     if !is_key_part(name) {
         faults.push(format!("name part {}", form(KEY_WORDS, KEY_FORM, &["MyName", "my.name", "123-abc"])));
@@ -82,7 +92,7 @@ pub(crate) fn key_faults(text: &str) -> Vec<String> {
 pub(crate) fn label_value_faults(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     if text.len() > MAX_LABEL {
-        faults.push(too_long(MAX_LABEL));
+        faults.push(too_long(MAX_LABEL, KEY_UNIT));
     }
     if !text.is_empty() && !is_key_part(text) {
         faults.push(form(VALUE_WORDS, &format!("({KEY_FORM})?"), &["MyValue", "my_value", "12345"]));
@@ -101,8 +111,8 @@ pub(crate) fn name_prefix_faults(prefix: &str) -> Vec<String> {
     dns_subdomain_faults(&format!("{}a", letters.as_str()))
 }
 
-fn too_long(limit: usize) -> String {
-    format!("must be no more than {limit} bytes")
+fn too_long(limit: usize, unit: &str) -> String {
+    format!("must be no more than {limit} {unit}")
 }
 
 /// Upstream's sentence about a form (`RegexError`).

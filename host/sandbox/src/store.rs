@@ -2,11 +2,13 @@
 
 mod commit;
 mod create;
+mod cron_job;
 mod delete;
 mod event;
 mod history;
 mod namespace;
 mod patch;
+mod quota;
 mod read;
 mod update;
 
@@ -15,6 +17,7 @@ pub use delete::{DeleteOptions, Deletion, Propagation};
 pub use event::{Event, Regarding};
 pub use history::{WatchEvent, WatchEventKind};
 pub use patch::MetadataPatch;
+pub use quota::JobQuota;
 pub use read::{ContinueToken, ListOptions, Page};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -91,6 +94,8 @@ pub struct Store {
     dice: Dice,
     tables: [Table; Kind::ALL.len()],
     namespaces: BTreeMap<Str, Namespace>,
+    /// How many Jobs a namespace may hold, by its name.
+    job_quotas: BTreeMap<Str, JobQuota>,
     dependents: BTreeMap<Uid, BTreeSet<ObjectKey>>,
     bodies: Bodies,
     /// What was kept beside objects that are gone, so that their last state can be printed; oldest first.
@@ -128,6 +133,7 @@ impl Store {
             dice: Dice::new(options.seed),
             tables: Kind::ALL.map(|_| table()),
             namespaces: BTreeMap::new(),
+            job_quotas: BTreeMap::new(),
             dependents: BTreeMap::new(),
             bodies: Bodies::default(),
             removed: VecDeque::new(),

@@ -1,5 +1,6 @@
 //! What upstream's validation finds wrong, for the fields that the sandbox knows.
 
+pub(crate) mod cron_job;
 mod indexes;
 pub(crate) mod job;
 mod job_policies;

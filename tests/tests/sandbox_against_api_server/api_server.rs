@@ -19,6 +19,8 @@ pub(crate) struct ApiServer {
     connection: BufReader<TcpStream>,
 }
 
+/// What a quota of Jobs counts.
+const JOBS: &str = "count/jobs.batch";
 /// Seconds for which a watch is followed; all that it is to tell has happened before it begins.
 const WATCH_SECONDS: u32 = 1;
 
@@ -79,6 +81,23 @@ impl ApiServer {
         let answer = self.send("POST", "/api/v1/namespaces", "application/json", &body.to_string())?;
         if answer.code != 201 {
             bail!("namespace {name}: {answer:?}");
+        }
+        Ok(())
+    }
+
+    /// Limits how many Jobs `namespace` may hold, and notes how many it holds, as a quota's controller does.
+    pub(crate) fn limit_jobs(&mut self, namespace: &str, name: &str, limit: u32, used: u32) -> Result<()> {
+        let quotas = format!("/api/v1/namespaces/{namespace}/resourcequotas");
+        let (hard, used) = (json!({ JOBS: limit.to_string() }), json!({ JOBS: used.to_string() }));
+        let quota = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": name }, "spec": { "hard": hard },
+        });
+        self.send("POST", &quotas, "application/json", &quota.to_string())?;
+        let status = json!({ "status": { "hard": hard, "used": used } });
+        let path = format!("{quotas}/{name}/status");
+        let answer = self.send("PATCH", &path, "application/merge-patch+json", &status.to_string())?;
+        if answer.code != 200 {
+            bail!("quota {name}: {answer:?}");
         }
         Ok(())
     }
@@ -193,7 +212,10 @@ fn read_answer(connection: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>)> 
 }
 
 fn path(kind: Kind, namespace: &str, name: &str) -> String {
-    let group = if kind == Kind::Job { "/apis/batch/v1" } else { "/api/v1" };
+    let group = match kind {
+        Kind::CronJob | Kind::Job => "/apis/batch/v1",
+        Kind::Pod | Kind::Node => "/api/v1",
+    };
     let slash = if name.is_empty() { "" } else { "/" };
     format!("{group}/namespaces/{namespace}/{}{slash}{name}", kind.resource())
 }

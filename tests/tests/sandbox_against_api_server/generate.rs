@@ -1,5 +1,7 @@
 //! Random requests: mostly such that they are granted, some such that one rule or another refuses them.
 
+mod cron_job;
+
 use serde_json::{Value, json};
 use windlass_core::kube::Kind;
 
@@ -20,9 +22,10 @@ pub(crate) trait Source {
     fn note_created(&mut self, kind: Kind, name: String);
 }
 
-/// A source of requests of every kind.
+/// A source of requests of every sort, about objects of some kinds.
 pub(crate) struct Generator {
     dice: Dice,
+    kinds: &'static [Kind],
     /// Objects that were created, oldest first; some are gone again.
     created: Vec<(Kind, String)>,
 }
@@ -32,7 +35,7 @@ const RECENT: usize = 5;
 
 impl Source for Generator {
     fn next(&mut self) -> Request {
-        let mut kind = if self.dice.one_in(2) { Kind::Job } else { Kind::Pod };
+        let mut kind = *self.dice.choose(self.kinds);
         let mut name = (*self.dice.choose(&NAMES)).to_owned();
         let what = self.dice.below(12);
         if what > 3 && !self.created.is_empty() && !self.dice.one_in(12) {
@@ -59,8 +62,8 @@ impl Source for Generator {
 }
 
 impl Generator {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed), created: Vec::new() }
+    pub(crate) fn new(seed: u64, kinds: &'static [Kind]) -> Self {
+        Self { dice: Dice::new(seed), kinds, created: Vec::new() }
     }
 
     fn sent(&mut self) -> Sent {
@@ -74,10 +77,11 @@ impl Generator {
     fn body(&mut self, kind: Kind, name: &str) -> Value {
         let metadata = self.metadata(name);
         match kind {
+            Kind::CronJob => self.cron_job(metadata),
             Kind::Job => json!({
                 "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": self.job_spec(),
             }),
-            Kind::CronJob | Kind::Pod | Kind::Node => {
+            Kind::Pod | Kind::Node => {
                 let policy = *self.dice.choose(&["Always", "OnFailure", "Never"]);
                 json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.pod_spec(policy) })
             }
@@ -252,10 +256,12 @@ impl Generator {
         let mut edits: Vec<Edit> = Vec::new();
         for _ in 0..=self.dice.below(3) {
             edits.extend(match (kind, status) {
+                (Kind::CronJob, true) => self.cron_job_status_edits(),
+                (Kind::CronJob, false) => self.cron_job_edits(),
                 (Kind::Job, true) => self.job_status_edits(),
-                (Kind::CronJob | Kind::Pod | Kind::Node, true) => self.pod_status_edits(),
+                (Kind::Pod | Kind::Node, true) => self.pod_status_edits(),
                 (Kind::Job, false) => self.job_edits(),
-                (Kind::CronJob | Kind::Pod | Kind::Node, false) => self.pod_edits(),
+                (Kind::Pod | Kind::Node, false) => self.pod_edits(),
             });
         }
         Request::Update { kind, name, status, edits, uid: self.sent(), version: self.sent() }

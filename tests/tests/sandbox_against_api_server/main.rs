@@ -14,13 +14,14 @@ mod sandbox;
 mod status;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 use windlass_control_plane::{BuiltInControllers, ControlPlane, Options, start_or_skip};
 use windlass_core::kube::Kind;
 
 use api_server::ApiServer;
 use compare::Names;
 use generate::{Generator, Source};
-use request::Request;
+use request::{Request, Sent};
 use sandbox::Sandbox;
 use status::{RULES, StatusWrites};
 
@@ -29,17 +30,39 @@ const SEEDS: std::ops::Range<u64> = 0..12;
 const REQUESTS: usize = 60;
 /// The same for writes of Jobs' statuses: long enough that each rule refuses some.
 const STATUS_REQUESTS: usize = 70;
+/// The same for CronJobs: long enough that each of their rules refuses some.
+const CRON_JOB_REQUESTS: usize = 80;
+/// What the API server says where a rule of a CronJob refuses a request; each has to have been heard.
+const CRON_JOB_RULES: [&str; 14] = [
+    "spec.schedule: Required value",
+    "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+    "timeZone must be nil or non-empty string",
+    "unknown time zone",
+    "timeZone must be an explicit time zone",
+    "spec.startingDeadlineSeconds: Invalid value: -",
+    "spec.successfulJobsHistoryLimit: Invalid value: -",
+    "spec.failedJobsHistoryLimit: Invalid value: -",
+    "spec.concurrencyPolicy: Unsupported value",
+    "must be no more than 52 characters",
+    "spec.jobTemplate.spec.template.spec.restartPolicy: Required value",
+    "`selector` will be auto-generated",
+    "spec.jobTemplate.spec.manualSelector: Unsupported value: true",
+    "spec.jobTemplate.spec.template.labels: Invalid value",
+];
 /// Kinds that are asked about.
 const KINDS: [Kind; 2] = [Kind::Job, Kind::Pod];
+/// The same where CronJobs are: alone, so that each of their rules is met.
+const CRON_JOBS: [Kind; 1] = [Kind::CronJob];
 /// Differences that are shown before the test gives up.
 const MOST_SHOWN: usize = 25;
 
 #[test]
 fn the_sandbox_answers_as_the_api_server_does() -> Result<()> {
     let Some(plane) = start("the_sandbox_answers_as_the_api_server_does")? else { return Ok(()) };
-    let mut conversation = Conversation::with(&plane)?;
+    let mut conversation = Conversation::with(&plane, &KINDS)?;
     for seed in seeds()? {
-        conversation.hold(&format!("seed-{seed}"), seed, requests(REQUESTS)?, &mut Generator::new(seed))?;
+        let mut source = Generator::new(seed, &KINDS);
+        conversation.hold(&format!("seed-{seed}"), seed, requests(REQUESTS)?, &mut source)?;
     }
     conversation.conclude()?;
     let Conversation { asked, taken, .. } = conversation;
@@ -49,9 +72,26 @@ fn the_sandbox_answers_as_the_api_server_does() -> Result<()> {
 }
 
 #[test]
+fn the_sandbox_takes_cron_jobs_as_the_api_server_does() -> Result<()> {
+    let Some(plane) = start("the_sandbox_takes_cron_jobs_as_the_api_server_does")? else { return Ok(()) };
+    let mut conversation = Conversation::with(&plane, &CRON_JOBS)?;
+    for seed in seeds()? {
+        let mut source = Generator::new(seed, &CRON_JOBS);
+        conversation.hold(&format!("cron-{seed}"), seed, requests(CRON_JOB_REQUESTS)?, &mut source)?;
+    }
+    conversation.conclude()?;
+    let Conversation { asked, taken, refusals, .. } = conversation;
+    assert!(taken * 4 > asked && taken * 10 < asked * 9, "{taken} of {asked} requests were granted");
+    let unheard: Vec<&str> =
+        CRON_JOB_RULES.into_iter().filter(|rule| !refusals.iter().any(|said| said.contains(rule))).collect();
+    assert!(unheard.is_empty(), "no request was refused by these rules: {unheard:#?}");
+    Ok(())
+}
+
+#[test]
 fn the_sandbox_takes_a_jobs_status_as_the_api_server_does() -> Result<()> {
     let Some(plane) = start("the_sandbox_takes_a_jobs_status_as_the_api_server_does")? else { return Ok(()) };
-    let mut conversation = Conversation::with(&plane)?;
+    let mut conversation = Conversation::with(&plane, &KINDS)?;
     for seed in seeds()? {
         let length = requests(STATUS_REQUESTS)?;
         conversation.hold(&format!("status-{seed}"), seed, length, &mut StatusWrites::new(seed))?;
@@ -62,6 +102,59 @@ fn the_sandbox_takes_a_jobs_status_as_the_api_server_does() -> Result<()> {
     let unheard: Vec<&str> =
         RULES.into_iter().filter(|rule| !refusals.iter().any(|said| said.contains(rule))).collect();
     assert!(unheard.is_empty(), "no write was refused by these rules: {unheard:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_sandbox_refuses_jobs_by_a_quota_as_the_api_server_does() -> Result<()> {
+    let Some(plane) = start("the_sandbox_refuses_jobs_by_a_quota_as_the_api_server_does")? else {
+        return Ok(());
+    };
+    let mut server = ApiServer::connect(&plane)?;
+    let namespace = "quota";
+    server.create_namespace(namespace)?;
+    server.limit_jobs(namespace, "few-jobs", 2, 0)?;
+    let mut sandbox = Sandbox::new(0, namespace);
+    sandbox.limit_jobs("few-jobs", 2);
+    let mut names = [Names::default(), Names::default()];
+    let job = |name: &str, policy: &str| {
+        let pod = json!({ "restartPolicy": policy, "containers": [{ "name": "main", "image": "busybox" }] });
+        let spec = json!({ "template": { "spec": pod } });
+        let metadata = json!({ "name": name });
+        let whole = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec });
+        Request::Create(Kind::Job, whole)
+    };
+    // A quota lets what is malformed be refused for that, and comes before a name that is taken.
+    let asked = [
+        ("a", "Never", 201),
+        ("b", "Never", 201),
+        ("c", "Never", 403),
+        ("c", "Always", 422),
+        ("a", "Never", 403),
+    ];
+    for (name, policy, code) in asked {
+        let request = job(name, policy);
+        let (real, ours) = (server.ask(namespace, &request)?, sandbox.ask(&request)?);
+        assert_eq!(real.code, code, "{name}: {real:?}");
+        assert_eq!(compare::difference(&request, &real, &ours, &mut names), None);
+    }
+    let gone = |name: &str| Request::Delete {
+        kind: Kind::Job,
+        name: name.to_owned(),
+        uid: Sent::Not,
+        version: Sent::Not,
+        grace_seconds: None,
+        propagation: Some("Background"),
+    };
+    server.ask(namespace, &gone("a"))?;
+    sandbox.ask(&gone("a"))?;
+    server.limit_jobs(namespace, "few-jobs", 2, 1)?;
+    for (name, code) in [("d", 201), ("e", 403)] {
+        let request = job(name, "Never");
+        let (real, ours) = (server.ask(namespace, &request)?, sandbox.ask(&request)?);
+        assert_eq!(real.code, code, "{name}: {real:?}");
+        assert_eq!(compare::difference(&request, &real, &ours, &mut names), None);
+    }
     Ok(())
 }
 
@@ -79,6 +172,8 @@ fn start(test: &str) -> Result<Option<ControlPlane>> {
 /// What was asked of both so far, and what came of it.
 struct Conversation {
     server: ApiServer,
+    /// Kinds that are watched.
+    kinds: &'static [Kind],
     asked: usize,
     taken: usize,
     events: usize,
@@ -88,10 +183,10 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn with(plane: &ControlPlane) -> Result<Self> {
+    fn with(plane: &ControlPlane, kinds: &'static [Kind]) -> Result<Self> {
         let server = ApiServer::connect(plane)?;
         let (differences, refusals) = (Vec::new(), Vec::new());
-        Ok(Self { server, asked: 0, taken: 0, events: 0, differences, refusals })
+        Ok(Self { server, kinds, asked: 0, taken: 0, events: 0, differences, refusals })
     }
 
     /// Asks both the same in a namespace of its own, until they differ, and then what watches have to tell.
@@ -132,7 +227,7 @@ impl Conversation {
             }
             history.push((owned(&request), format!("{} {request:?}", real.code)));
         }
-        let (real, ours) = (self.server.watch(namespace, &KINDS, &version)?, sandbox.watch(&KINDS)?);
+        let (real, ours) = (self.server.watch(namespace, self.kinds, &version)?, sandbox.watch(self.kinds)?);
         for (real, ours) in real.iter().zip(&ours) {
             self.events += real.len();
             let difference = compare::watch_difference(real, ours, &mut names);

@@ -4,8 +4,8 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use windlass_core::kube::{ApiStatus, Kind, Object, OwnerReference, Pod, ResourceVersion, Str};
 use windlass_sandbox::{
-    Actor, Applied, ApplyError, DeleteOptions, Deletion, Manifest, MetadataPatch, Propagation, Store,
-    StoreOptions, WatchEvent, WatchEventKind,
+    Actor, Applied, ApplyError, DeleteOptions, Deletion, JobQuota, Manifest, MetadataPatch, Propagation,
+    Store, StoreOptions, WatchEvent, WatchEventKind,
 };
 
 use crate::answer::Answer;
@@ -24,6 +24,11 @@ impl Sandbox {
     pub(crate) fn new(seed: u64, namespace: &str) -> Self {
         let store = Store::new(StoreOptions { seed, ..StoreOptions::default() });
         Self { start: store.revision(), store, namespace: namespace.to_owned() }
+    }
+
+    /// Limits how many Jobs the namespace may hold.
+    pub(crate) fn limit_jobs(&mut self, name: &str, limit: usize) {
+        self.store.limit_jobs(&self.namespace, Some(JobQuota { name: name.into(), limit }));
     }
 
     /// What watches of the kinds tell since the first request, one list of events for each.
@@ -86,6 +91,18 @@ impl Sandbox {
         let unreadable =
             |error: &dyn std::fmt::Display| Err(ApiStatus::new(400, "BadRequest", error.to_string()));
         Ok(match (kind, status) {
+            (Kind::CronJob, _) => match Manifest::parse(text) {
+                Ok(Manifest::CronJob(cron_job)) => {
+                    let updated = if status {
+                        self.store.update_cron_job_status(Actor::USER, &cron_job)
+                    } else {
+                        self.store.update_cron_job(Actor::USER, &cron_job)
+                    };
+                    updated.map(Object::CronJob)
+                }
+                Ok(_) => return Err(anyhow!("not a CronJob: {text}")),
+                Err(error) => unreadable(&error),
+            },
             (Kind::Job, _) => match Manifest::parse(text) {
                 Ok(Manifest::Job(job)) if status => {
                     self.store.update_job_status(Actor::USER, &job).map(Object::Job)
@@ -103,9 +120,7 @@ impl Sandbox {
                 Ok(_) => return Err(anyhow!("not a Pod: {text}")),
                 Err(error) => unreadable(&error),
             },
-            (Kind::CronJob | Kind::Node, _) => {
-                return Err(anyhow!("{} are not asked about", kind.resource()));
-            }
+            (Kind::Node, _) => return Err(anyhow!("Nodes are not asked about")),
         })
     }
 

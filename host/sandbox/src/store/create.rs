@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, Job, JobStatus, Kind, Node, Object, ObjectMeta, Pod, PodManifest, PodStatus, ResourceVersion,
-    Str,
+    ApiStatus, Job, JobManifest, JobStatus, Kind, Node, Object, ObjectMeta, Pod, PodManifest, PodStatus,
+    ResourceVersion, Str,
 };
 
 use super::{Actor, Store, Verb};
@@ -69,6 +69,7 @@ impl Store {
         if !faults.is_empty() {
             return Err(refusal::invalid(Resource::Job, &job.metadata.name, &faults));
         }
+        self.admit_by_quota(&job.metadata)?;
         self.must_be_absent(Kind::Job, &job.metadata)?;
         defaults::job_labels(&mut job);
         let stored = self.put(actor, Verb::Create, None, Object::Job(Arc::new(job)), Some(Body::Slim));
@@ -76,6 +77,17 @@ impl Store {
             return Err(refusal::bad_request("a Job was created and something else stored"));
         };
         Ok(job)
+    }
+
+    /// Creates the Job of `manifest`, which a CronJob made.
+    ///
+    /// # Errors
+    /// As for [`Store::create_pod`], and 400 BadRequest where its spec is not that of a Job.
+    pub fn create_job_of(&mut self, actor: Actor, manifest: &JobManifest) -> Result<Arc<Job>, ApiStatus> {
+        let text = manifest.spec.as_ref().map_or("{}", |spec| spec.get());
+        let spec = serde_json::from_str(text).map_err(|error| refusal::bad_request(error.to_string()))?;
+        let metadata = manifest.metadata.clone();
+        self.create_job(actor, Job { metadata, spec, status: JobStatus::default() })
     }
 
     /// Creates a Node whose whole text is in `body`.
@@ -97,7 +109,7 @@ impl Store {
     }
 
     /// Gives a name and the system's metadata, where the namespace takes something new.
-    fn name_and_admit(
+    pub(super) fn name_and_admit(
         &mut self,
         actor: Actor,
         resource: Resource,
@@ -127,7 +139,7 @@ impl Store {
         metadata.generation = 0;
     }
 
-    fn must_be_absent(&self, kind: Kind, metadata: &ObjectMeta) -> Result<(), ApiStatus> {
+    pub(super) fn must_be_absent(&self, kind: Kind, metadata: &ObjectMeta) -> Result<(), ApiStatus> {
         if metadata.resource_version != ResourceVersion::default() {
             return Err(refusal::version_on_create());
         }

@@ -214,7 +214,7 @@ pub(super) fn not_of_kind(kind: Kind) -> ApiStatus {
 }
 
 /// Compares what the client sent with what is stored: a uid and a resourceVersion, where sent, must be the same.
-fn check_preconditions(kind: Kind, new: &ObjectMeta, old: &ObjectMeta) -> Result<(), ApiStatus> {
+pub(super) fn check_preconditions(kind: Kind, new: &ObjectMeta, old: &ObjectMeta) -> Result<(), ApiStatus> {
     let resource = Resource::from(kind);
     if !new.uid.is_empty() && new.uid != old.uid {
         return Err(uid_conflict(kind, old, &new.uid));

@@ -24,6 +24,7 @@ pub(crate) fn on_create(job: &Job, faults: &mut Faults) {
     metadata::on_create(&job.metadata, true, faults);
     generated_selector(job, faults);
     spec(&job.spec, faults);
+    selector(&job.spec, faults);
     name_with_index(job, faults);
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn on_create(job: &Job, faults: &mut Faults) {
 pub(crate) fn on_update(job: &Job, old: &Job, faults: &mut Faults) {
     let (new, before) = (&job.spec, &old.spec);
     spec(new, faults);
+    selector(new, faults);
     completions_update(new, before, faults);
     immutable("selector", &new.selector, &before.selector, faults);
     job_template::on_update(job, old, faults);
@@ -117,7 +119,8 @@ fn name_with_index(job: &Job, faults: &mut Faults) {
     }
 }
 
-fn spec(spec: &JobSpec, faults: &mut Faults) {
+/// What is wrong with a Job's spec, in a Job and in the template of a CronJob alike (upstream: validateJobSpec).
+pub(super) fn spec(spec: &JobSpec, faults: &mut Faults) {
     numbers(spec, faults);
     if let Some(name) = &spec.managed_by {
         managed_by(name, faults);
@@ -142,7 +145,6 @@ fn spec(spec: &JobSpec, faults: &mut Faults) {
     job_policies::check(spec, faults);
     replacement_policy(spec, faults);
     template(spec, faults);
-    selector(spec, faults);
 }
 
 fn numbers(spec: &JobSpec, faults: &mut Faults) {
