@@ -11,6 +11,7 @@ mod meta;
 mod node;
 mod pod;
 mod project;
+mod project_cron;
 mod status;
 mod time;
 
@@ -32,6 +33,7 @@ pub use pod::{
     PodStatus,
 };
 pub use project::{failed_pod, job_status, job_view, pod_row, uncounted_pods};
+pub use project_cron::{cron_job_row, cron_job_status, cron_job_view, job_reference};
 pub use status::ApiStatus;
 pub use time::Time;
 

@@ -20,6 +20,7 @@
 
 extern crate alloc;
 
+pub mod cron_job;
 pub mod fault;
 mod hash;
 pub mod job;

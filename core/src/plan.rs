@@ -16,6 +16,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// When the key wants to be looked at again though nothing happens, milliseconds from now.
     pub requeue_after_ms: Option<u64>,
+    /// When the key wants to be looked at again by the wall clock, milliseconds since the Unix epoch: a clock that
+    /// is set forward or back moves the look with it.
+    pub wake_at_ms: Option<i64>,
     /// A live read that the next snapshot must hold, before which nothing else can be decided.
     pub read: Option<Read>,
     /// What this reconcile mainly did, as upstream's metrics label it.
@@ -76,8 +79,45 @@ pub enum Action {
     WriteJobStatus(JobStatusWrite),
     /// Delete the Job, with its uid as precondition, in the foreground: its Pods go first.
     DeleteJob,
-    /// Record an Event on the Job.
+    /// Create one Job for each slot.
+    CreateJobs(Vec<JobSlot>),
+    /// Delete Jobs, each with its uid as precondition and its Pods in the background.
+    DeleteJobs(Vec<u32>),
+    /// Replace the CronJob's status.
+    WriteCronJobStatus(CronJobStatusWrite),
+    /// Record an Event on the object that is reconciled.
     RecordEvent(EventRecord),
+}
+
+/// A Job to create for one instant of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSlot {
+    /// The instant, seconds since the Unix epoch; the Job's name tells it in minutes.
+    pub scheduled_s: i64,
+    /// The instant in the CronJob's zone, in RFC 3339, for the Job's annotation.
+    pub timestamp: Str,
+}
+
+/// A whole new status of a CronJob.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CronJobStatusWrite {
+    /// Jobs of the schedule that have not ended.
+    pub active: Vec<ActiveJob>,
+    /// The newest instant of the schedule that got a Job.
+    pub last_schedule_time: Option<Time>,
+    /// When a Job completed last.
+    pub last_successful_time: Option<Time>,
+}
+
+/// A Job that the status is to list as active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActiveJob {
+    /// One that it lists already, by its position there.
+    Listed(u32),
+    /// One of the snapshot's Jobs, by its position.
+    Known(u32),
+    /// One that this plan creates, by the position of its slot.
+    Created(u32),
 }
 
 /// Longest message of an Event, bytes (upstream: NoteLengthLimit of the Events' validation).
@@ -121,7 +161,7 @@ pub struct JobStatusWrite {
     pub uncounted: UncountedPods,
 }
 
-/// An Event on the Job.
+/// An Event on the object that is reconciled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
     /// Whether it is of type Warning; else Normal.
@@ -137,6 +177,8 @@ pub struct EventRecord {
 pub enum Read {
     /// The Job itself, before adoption or deletion by age.
     Owner,
+    /// The Jobs that the CronJob's status lists and of which the snapshot knows nothing.
+    ActiveJobs,
 }
 
 /// What a reconcile mainly did: the `action` label of job_controller_job_syncs_total.

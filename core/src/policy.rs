@@ -4,13 +4,25 @@
 //! the host's business.
 
 pub mod backoff;
+pub mod missed_runs;
+pub mod schedule;
 
 use alloc::vec::Vec;
 
-/// Who answers the core's questions.
+/// Who answers the core's questions; what is not overridden has the built-in answers.
 pub trait Policy {
     /// One answer a question: when a Pod that failed may be tried again.
     fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer>;
+
+    /// One answer a question: at which instants a schedule fires.
+    fn schedule(&self, questions: &[schedule::Question]) -> Vec<schedule::Answer> {
+        questions.iter().map(schedule::built_in).collect()
+    }
+
+    /// One answer a question: which of the runs that were missed are to be made.
+    fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
+        questions.iter().map(missed_runs::built_in).collect()
+    }
 }
 
 /// The built-in answers, which are upstream's behaviour.

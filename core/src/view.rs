@@ -3,11 +3,15 @@
 //! Children are named by their position in the columns; the host, which keeps names, uids and
 //! resourceVersions, orders them by name, so that positions are the same on every run.
 
+mod cron_job;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::kube::{JobCondition, PodFailurePolicy, PodPhase, Str, SuccessPolicy, Time, Uid};
+
+pub use cron_job::{ActiveRow, CronJobFlags, CronJobSnapshot, CronJobView, JobRow, JobState};
 
 /// Stands in an index column for "no valid completion index".
 pub const NO_INDEX: u32 = u32::MAX;

@@ -5,12 +5,13 @@
 
 mod requests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::job::action_on;
 use windlass_core::kube::{
-    ApiStatus, Job, Object, PodFailurePolicyAction, PodPhase, PodReplacementPolicy, PreparedTemplate,
-    failed_pod,
+    ApiStatus, Job, Object, ObjectReference, PodFailurePolicyAction, PodPhase, PodReplacementPolicy,
+    PreparedTemplate, failed_pod,
 };
 use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read, SyncAction};
 use windlass_core::view::{OrphanOwner, OrphanSnapshot};
@@ -20,7 +21,7 @@ use crate::check::CheckedPlan;
 use crate::engine::Snapshot;
 use crate::key::{Key, KeyKind};
 use crate::request::{Flow, Operation, Term};
-use crate::snapshot::{Gathered, KnownPods};
+use crate::snapshot::{Gathered, KnownPods, Subject};
 
 /// Most writes of one key in flight: all that a process has.
 const MAX_WRITES: usize = Flow::Write.limit();
@@ -32,12 +33,14 @@ pub struct Execution {
     pub key: Key,
     /// Term in which it was planned.
     pub term: Term,
-    /// The Job, with the resourceVersion that the next status write needs.
-    pub job: Option<Arc<Job>>,
+    /// The object, with the resourceVersion that the next status write needs.
+    pub subject: Subject,
     /// Memo to keep if what it tells of is stored; see [`Execution::stores_memo`].
     pub memo: Vec<u8>,
     /// When the key wants to run again, milliseconds from the end of the plan.
     pub requeue_after_ms: Option<u64>,
+    /// When the key wants to run again by the wall clock, milliseconds since the Unix epoch.
+    pub wake_at_ms: Option<i64>,
     /// Live read that the plan asked for.
     pub read: Option<Read>,
     /// Reads that settle outcomes and are not answered yet.
@@ -55,6 +58,9 @@ pub struct Execution {
     /// The sync that it belongs to, where it is one that upstream would count.
     pub sync: Option<SyncStart>,
     children: Vec<Arc<PodEntry>>,
+    jobs: Vec<Arc<Job>>,
+    /// Jobs that this plan created, or found created, by the position of their slot.
+    created_jobs: BTreeMap<usize, Arc<Job>>,
     /// Positions of the Pods that the Job's status lists as uncounted, as far as is known; sorted.
     recorded: Vec<u32>,
     /// The same, as the snapshot showed it.
@@ -94,7 +100,7 @@ pub enum Creation {
 
 impl Creation {
     fn of(gathered: &Gathered) -> Self {
-        let Some(job) = &gathered.job else { return Self::New };
+        let Some(job) = gathered.subject.job() else { return Self::New };
         let replaces_only_failed = job.spec.pod_replacement_policy == Some(PodReplacementPolicy::Failed);
         let uncounted = job.status.uncounted_terminated_pods.as_ref();
         let any =
@@ -182,10 +188,10 @@ impl Execution {
     /// An execution of `plan`, nothing of which has been sent.
     #[must_use]
     pub fn new(key: Key, term: Term, plan: CheckedPlan, gathered: Gathered) -> Self {
-        let Plan { steps, requeue_after_ms, read, memo, action } = plan.into_inner();
+        let Plan { steps, requeue_after_ms, wake_at_ms, read, memo, action } = plan.into_inner();
         let creates = steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)));
         let template =
-            gathered.job.as_ref().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());
+            gathered.subject.job().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());
         let recorded = requests::recorded(&gathered);
         let creation = Creation::of(&gathered);
         let steps = steps.into_iter().map(|step| StepRun {
@@ -196,9 +202,10 @@ impl Execution {
         Self {
             key,
             term,
-            job: gathered.job,
+            subject: gathered.subject,
             memo,
             requeue_after_ms,
+            wake_at_ms,
             read,
             reads_pending: 0,
             writes: 0,
@@ -208,6 +215,8 @@ impl Execution {
             action,
             sync: None,
             children: gathered.children,
+            jobs: gathered.jobs,
+            created_jobs: BTreeMap::new(),
             recorded_before: recorded.clone(),
             recorded,
             stored_status: false,
@@ -230,12 +239,19 @@ impl Execution {
                 owner: OrphanOwner::Unfinished,
             })),
             children: Vec::new(),
-            job: None,
+            jobs: Vec::new(),
+            subject: Subject::Orphan,
             scope: KeyKind::OrphanPod,
             known: KnownPods::default(),
         };
         let plan = Plan { read: Some(Read::Owner), ..Plan::default() };
         Self::new(key, term, CheckedPlan::unchecked(plan), empty)
+    }
+
+    /// Jobs that the CronJob's status lists and that the snapshot has not.
+    pub fn unseen_active_jobs(&self) -> impl Iterator<Item = &ObjectReference> {
+        let listed = self.subject.cron_job().map(|cron_job| &cron_job.status.active).into_iter().flatten();
+        listed.filter(|reference| !self.jobs.iter().any(|job| job.metadata.uid == reference.uid))
     }
 
     /// Creates and deletes that were not sent are given up: the owner's spec has changed.
@@ -300,7 +316,9 @@ impl Execution {
     /// had one to write. Whatever else failed, a retry then waits as long as it must.
     #[must_use]
     pub fn stores_memo(&self) -> bool {
-        self.stored_status || !self.steps.iter().any(|step| matches!(step.action, Action::WriteJobStatus(_)))
+        let writes =
+            |action: &Action| matches!(action, Action::WriteJobStatus(_) | Action::WriteCronJobStatus(_));
+        self.stored_status || !self.steps.iter().any(|step| writes(&step.action))
     }
 
     /// The worst failure so far.
@@ -322,8 +340,8 @@ impl Execution {
 
     /// Takes in how one request ended.
     pub fn settle(&mut self, ticket: Ticket, settled: &Settled) {
-        if let Settled::Done(Some(Object::Job(job))) = settled {
-            self.job = Some(job.clone());
+        if let Settled::Done(Some(object)) = settled {
+            self.take_in(ticket, object);
         }
         if let Settled::Failed(failure) = settled {
             self.fail(*failure);
@@ -334,6 +352,9 @@ impl Execution {
         if let (Action::WriteJobStatus(status), Settled::Done(_)) = (&step.action, settled) {
             self.recorded.extend(status.uncounted.succeeded.iter().chain(&status.uncounted.failed));
             self.recorded.sort_unstable();
+            self.stored_status = true;
+        }
+        if let (Action::WriteCronJobStatus(_), Settled::Done(_)) = (&step.action, settled) {
             self.stored_status = true;
         }
         let untracks_first = matches!(step.action, Action::DeletePods { untrack: true, .. });
@@ -353,6 +374,20 @@ impl Execution {
             }
         }
         self.settle_steps();
+    }
+
+    /// Takes in the object of an answer: the subject as it is now, or a Job that was created.
+    fn take_in(&mut self, ticket: Ticket, object: &Object) {
+        let creates =
+            matches!(self.steps.get(ticket.step).map(|step| &step.action), Some(Action::CreateJobs(_)));
+        match (object, &mut self.subject) {
+            (Object::Job(created), _) if creates => {
+                self.created_jobs.insert(ticket.item, created.clone());
+            }
+            (Object::Job(now), Subject::Job(job)) => *job = now.clone(),
+            (Object::CronJob(now), Subject::CronJob(cron_job)) => *cron_job = now.clone(),
+            _ => {}
+        }
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -400,7 +435,7 @@ impl Execution {
 
     /// Tells of the Pods that failed and were not recorded before what the Pod failure policy made of them.
     fn tell_handled(&self, pods: &[u32], effects: &mut Vec<Effect>) {
-        let policy = self.job.as_ref().and_then(|job| job.spec.pod_failure_policy.as_ref());
+        let policy = self.subject.job().and_then(|job| job.spec.pod_failure_policy.as_ref());
         let Some(policy) = policy else { return };
         for position in pods {
             let Some(entry) = self.children.get(*position as usize) else { continue };
@@ -454,7 +489,10 @@ impl Execution {
         let stopped = self.stopped;
         let Some(step) = self.steps.get_mut(position) else { return Next::Nothing };
         let length = step.action_len();
-        let stoppable = matches!(step.action, Action::CreatePods(_) | Action::DeletePods { .. });
+        let stoppable = matches!(
+            step.action,
+            Action::CreatePods(_) | Action::DeletePods { .. } | Action::CreateJobs(_) | Action::DeleteJobs(_)
+        );
         let State::Running(progress) = &mut step.state else { return Next::Nothing };
         if stopped && stoppable && (progress.next < length || !progress.to_delete.is_empty()) {
             progress.next = length;
@@ -523,7 +561,12 @@ impl StepRun {
             | Action::UntrackPods(pods)
             | Action::AdoptPods(pods)
             | Action::ReleasePods(pods) => pods.len(),
-            Action::WriteJobStatus(_) | Action::DeleteJob | Action::RecordEvent(_) => 1,
+            Action::CreateJobs(slots) => slots.len(),
+            Action::DeleteJobs(jobs) => jobs.len(),
+            Action::WriteJobStatus(_)
+            | Action::WriteCronJobStatus(_)
+            | Action::DeleteJob
+            | Action::RecordEvent(_) => 1,
         }
     }
 }
@@ -547,13 +590,15 @@ pub fn refusal(operation: &Operation, status: &ApiStatus) -> Refusal {
     let (patches, ends) = match operation {
         Operation::UntrackPod { .. } | Operation::ReleasePod { .. } => (true, true),
         Operation::AdoptPod { .. } => (true, false),
-        Operation::DeletePod(_) | Operation::DeleteJob(_) => (false, true),
+        Operation::DeletePod(_) | Operation::DeleteJob { .. } => (false, true),
         Operation::CreatePod(_)
+        | Operation::CreateJob(_)
         | Operation::WriteJobStatus(_)
+        | Operation::WriteCronJobStatus(_)
         | Operation::Get { .. }
         | Operation::RecordEvent(_) => (false, false),
     };
-    let creates = matches!(operation, Operation::CreatePod(_));
+    let creates = matches!(operation, Operation::CreatePod(_) | Operation::CreateJob(_));
     if status.is_not_found() && ends {
         Refusal::AlreadySo
     } else if status.code == 409

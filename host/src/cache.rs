@@ -4,19 +4,24 @@
 //! resource, so that it never brings back what the watch has since removed. The answer to a delete marks an
 //! object and never removes it: only the watch, or a list, does.
 
+mod cron_jobs;
 mod pods;
 #[cfg(test)]
 mod tests;
 
+pub use cron_jobs::CronJobEntry;
 pub use pods::PodEntry;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, job_view};
+use windlass_core::kube::{
+    Job, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, cron_job_row, job_view,
+};
 use windlass_core::view::JobView;
 
 use crate::key::Name;
+use cron_jobs::CronJobCache;
 use pods::PodCache;
 
 /// Most uids of gone Jobs that are remembered; of an older one a live read has to say that it is gone.
@@ -69,6 +74,8 @@ pub enum Change {
         counts: bool,
         /// Whether it was not known before.
         is_new: bool,
+        /// Uids of its controller before and after, the same or not, where a CronJob has to see what changed.
+        owners: [Option<Uid>; 2],
     },
     /// A Job is gone.
     JobGone {
@@ -76,6 +83,22 @@ pub enum Change {
         name: Name,
         /// Its uid.
         uid: Uid,
+        /// Uid of its controller.
+        owner: Option<Uid>,
+    },
+    /// A CronJob is new or different.
+    CronJob {
+        /// The CronJob.
+        name: Name,
+        /// Whether a plan made before is out of date.
+        spec: bool,
+        /// Whether it was known before with another schedule or time zone.
+        rescheduled: bool,
+    },
+    /// A CronJob is gone.
+    CronJobGone {
+        /// The CronJob.
+        name: Name,
     },
     /// A Pod is new, different or gone.
     Pod {
@@ -95,6 +118,9 @@ pub enum Change {
 pub struct Cache {
     jobs: BTreeMap<Name, JobEntry>,
     jobs_by_uid: BTreeMap<Uid, Name>,
+    /// Names of the Jobs that a CronJob controls, by its uid.
+    jobs_by_owner: BTreeMap<Uid, BTreeSet<Name>>,
+    cron_jobs: CronJobCache,
     pods: PodCache,
     reached: BTreeMap<Kind, ResourceVersion>,
     gone_jobs: BTreeSet<Uid>,
@@ -116,7 +142,8 @@ impl Cache {
         match object {
             Object::Job(_) => self.remove_job(&name, at, changes),
             Object::Pod(_) => self.pods.remove(&name, at, changes),
-            Object::CronJob(_) | Object::Node(_) => {}
+            Object::CronJob(_) => self.cron_jobs.remove(&name, at, changes),
+            Object::Node(_) => {}
         }
     }
 
@@ -144,13 +171,15 @@ impl Cache {
         let gone: Vec<Name> = match kind {
             Kind::Job => self.jobs.keys().filter(|name| !listed.contains(name)).cloned().collect(),
             Kind::Pod => self.pods.names().filter(|name| !listed.contains(name)).cloned().collect(),
-            Kind::CronJob | Kind::Node => Vec::new(),
+            Kind::CronJob => self.cron_jobs.names().filter(|name| !listed.contains(name)).cloned().collect(),
+            Kind::Node => Vec::new(),
         };
         for name in gone {
             match kind {
                 Kind::Job => self.remove_job(&name, version, changes),
                 Kind::Pod => self.pods.remove(&name, version, changes),
-                Kind::CronJob | Kind::Node => {}
+                Kind::CronJob => self.cron_jobs.remove(&name, version, changes),
+                Kind::Node => {}
             }
         }
         for object in objects {
@@ -186,7 +215,8 @@ impl Cache {
                 }
             }
             Kind::Pod => self.pods.mark_removed(name, uid, changes),
-            Kind::CronJob | Kind::Node => {}
+            Kind::CronJob => self.cron_jobs.mark_removed(name, uid),
+            Kind::Node => {}
         }
     }
 
@@ -200,6 +230,42 @@ impl Cache {
     #[must_use]
     pub fn job_name(&self, uid: &Uid) -> Option<&Name> {
         self.jobs_by_uid.get(uid)
+    }
+
+    /// Jobs whose controller has that uid, in order of name.
+    pub fn jobs_of(&self, owner: &Uid) -> impl Iterator<Item = &Arc<Job>> {
+        let names = self.jobs_by_owner.get(owner).into_iter().flatten();
+        names.filter_map(|name| self.job(name)).map(|entry| &entry.job)
+    }
+
+    /// Jobs whose name is that of the CronJob, a dash, and more, in order of name.
+    pub fn jobs_named_after<'a>(&'a self, cron_job: &Name) -> impl Iterator<Item = &'a Arc<Job>> + use<'a> {
+        let namespace = cron_job.namespace.clone();
+        let prefix: Str = format!("{}-", cron_job.name).into();
+        let first = Name { namespace: namespace.clone(), name: prefix.clone() };
+        self.jobs
+            .range(first..)
+            .take_while(move |(name, _)| name.namespace == namespace && name.name.starts_with(&*prefix))
+            .filter(|(_, entry)| !entry.removed)
+            .map(|(_, entry)| &entry.job)
+    }
+
+    /// The CronJob of that name.
+    #[must_use]
+    pub fn cron_job(&self, name: &Name) -> Option<&CronJobEntry> {
+        self.cron_jobs.get(name)
+    }
+
+    /// Name of the CronJob with that uid.
+    #[must_use]
+    pub fn cron_job_name(&self, uid: &Uid) -> Option<&Name> {
+        self.cron_jobs.name(uid)
+    }
+
+    /// Number of cached CronJobs.
+    #[must_use]
+    pub fn cron_job_count(&self) -> usize {
+        self.cron_jobs.len()
     }
 
     /// Whether the watch or a list removed the Job with that uid, which therefore never comes back.
@@ -268,7 +334,8 @@ impl Cache {
         match object {
             Object::Job(job) => self.upsert_job(job, changes),
             Object::Pod(pod) => self.upsert_pod(pod, changes),
-            Object::CronJob(_) | Object::Node(_) => {}
+            Object::CronJob(cron_job) => self.cron_jobs.upsert(cron_job, changes),
+            Object::Node(_) => {}
         }
     }
 
@@ -294,6 +361,7 @@ impl Cache {
             }
         }
         let before = self.jobs.get(&name);
+        let owners = seen_by_owners(before.map(|entry| &*entry.job), &job);
         let spec = before.is_none_or(|entry| {
             entry.job.metadata.generation != job.metadata.generation
                 || entry.job.metadata.is_terminating() != job.metadata.is_terminating()
@@ -305,9 +373,20 @@ impl Cache {
             self.jobs_by_uid.insert(job.metadata.uid.clone(), name.clone());
             self.pods.adopt_rows(&job);
         }
+        for owner in owners.iter().flatten() {
+            let names = self.jobs_by_owner.entry(owner.clone()).or_default();
+            if job.metadata.controller().is_some_and(|reference| reference.uid == *owner) {
+                names.insert(name.clone());
+            } else {
+                names.remove(&name);
+            }
+            if names.is_empty() {
+                self.jobs_by_owner.remove(owner);
+            }
+        }
         let view = Arc::new(job_view(&job));
         self.jobs.insert(name.clone(), JobEntry { job, view, removed: false });
-        changes.push(Change::Job { name, spec, counts, is_new });
+        changes.push(Change::Job { name, spec, counts, is_new, owners });
     }
 
     fn remember_gone(&mut self, uid: Uid) {
@@ -327,9 +406,37 @@ impl Cache {
             return;
         }
         let uid = entry.job.metadata.uid.clone();
+        let owner = cron_job_of(&entry.job);
+        if let Some(owner) = &owner
+            && let Some(names) = self.jobs_by_owner.get_mut(owner)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.jobs_by_owner.remove(owner);
+            }
+        }
         self.jobs.remove(name);
         self.jobs_by_uid.remove(&uid);
         self.remember_gone(uid.clone());
-        changes.push(Change::JobGone { name: name.clone(), uid });
+        changes.push(Change::JobGone { name: name.clone(), uid, owner });
+    }
+}
+
+/// Uid of the CronJob that controls the Job.
+fn cron_job_of(job: &Job) -> Option<Uid> {
+    job.metadata.controller().filter(|owner| owner.names(Kind::CronJob)).map(|owner| owner.uid.clone())
+}
+
+/// Uids of the CronJobs that have to see how `after` differs from `before`; none where nothing differs that a
+/// CronJob goes by.
+fn seen_by_owners(before: Option<&Job>, after: &Job) -> [Option<Uid>; 2] {
+    let owners = [before.and_then(cron_job_of), cron_job_of(after)];
+    match (before, &owners) {
+        (Some(before), [Some(old), Some(new)])
+            if old == new && cron_job_row(before, new) == cron_job_row(after, new) =>
+        {
+            [None, None]
+        }
+        _ => owners,
     }
 }

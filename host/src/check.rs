@@ -1,14 +1,16 @@
 //! A guest's plan is checked before anything is done: the host does not trust what it returns.
 
+mod cron_job;
+
 use std::fmt;
 
 use windlass_core::plan::{Action, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES, Plan, Step};
-use windlass_core::view::pod_flag;
+use windlass_core::view::{ActiveRow, pod_flag};
 
 use crate::cache::PodEntry;
 use crate::engine::Snapshot;
 use crate::key::KeyKind;
-use crate::snapshot::Gathered;
+use crate::snapshot::{Gathered, Subject};
 
 /// Most steps of a plan.
 pub const MAX_STEPS: usize = 64;
@@ -55,6 +57,10 @@ pub enum PlanDefect {
     IndexOutOfRange,
     /// An action that the key does not allow.
     ForbiddenAction,
+    /// A Job is named that the snapshot does not have, or that is another's.
+    ForeignJob,
+    /// Two Jobs are to be created for one instant, or one for an instant that the clock does not know.
+    ScheduledTwice,
     /// A Pod is uncounted twice in one status.
     DuplicateUncounted,
     /// A read is asked for whose answer the snapshot holds already: it would be asked for ever.
@@ -77,6 +83,8 @@ impl PlanDefect {
             Self::TooManyCreates => "too_many_creates",
             Self::IndexOutOfRange => "index_out_of_range",
             Self::ForbiddenAction => "forbidden_action",
+            Self::ForeignJob => "foreign_job",
+            Self::ScheduledTwice => "scheduled_twice",
             Self::DuplicateUncounted => "duplicate_uncounted",
             Self::RepeatedRead => "repeated_read",
             Self::ReadWithSteps => "read_with_steps",
@@ -106,6 +114,9 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
     if plan.read.is_some() {
         check_read(&plan, gathered)?;
     }
+    if matches!(gathered.subject, Subject::CronJob(_)) {
+        cron_job::check_created(&plan)?;
+    }
     let mut creates = 0;
     for (position, step) in plan.steps.iter().enumerate() {
         if step.after.iter().any(|dependency| dependency.step as usize >= position) {
@@ -122,17 +133,31 @@ fn check_read(plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
         Snapshot::Job(snapshot) if snapshot.live_owner.is_some() => Err(PlanDefect::RepeatedRead),
         Snapshot::Job(_) if !plan.steps.is_empty() => Err(PlanDefect::ReadWithSteps),
         Snapshot::Job(_) => Ok(()),
+        Snapshot::CronJob(snapshot) => {
+            let is_open = |row: &ActiveRow| row.job.is_none() && row.live.is_none();
+            if !snapshot.active.iter().any(is_open) {
+                Err(PlanDefect::RepeatedRead)
+            } else if plan.steps.is_empty() {
+                Ok(())
+            } else {
+                Err(PlanDefect::ReadWithSteps)
+            }
+        }
         // The host itself reads the owner of a Pod before the core is asked.
         Snapshot::Orphan(_) => Err(PlanDefect::ForbiddenAction),
     }
 }
 
 fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(), PlanDefect> {
-    let Some(job) = &gathered.job else {
-        return match &step.action {
-            Action::UntrackPods(pods) if pods.as_slice() == [0] => Ok(()),
-            _ => Err(PlanDefect::ForbiddenAction),
-        };
+    let job = match &gathered.subject {
+        Subject::Job(job) => job,
+        Subject::CronJob(_) => return cron_job::check_step(step, gathered),
+        Subject::Orphan => {
+            return match &step.action {
+                Action::UntrackPods(pods) if pods.as_slice() == [0] => Ok(()),
+                _ => Err(PlanDefect::ForbiddenAction),
+            };
+        }
     };
     if matches!(step.action, Action::DeleteJob) != (gathered.scope == KeyKind::TimeToLive) {
         return Err(PlanDefect::ForbiddenAction);
@@ -168,7 +193,10 @@ fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(
         Action::WriteJobStatus(status) => check_status(status, gathered),
         Action::DeleteJob => Ok(()),
         Action::RecordEvent(event) if event.message.len() <= MAX_EVENT_MESSAGE_BYTES => Ok(()),
-        Action::RecordEvent(_) => Err(PlanDefect::ForbiddenAction),
+        Action::RecordEvent(_)
+        | Action::CreateJobs(_)
+        | Action::DeleteJobs(_)
+        | Action::WriteCronJobStatus(_) => Err(PlanDefect::ForbiddenAction),
     }
 }
 
@@ -241,11 +269,12 @@ mod tests {
             live_owner: None,
             memo: Vec::new(),
         };
-        let (snapshot, job) = (Arc::new(Snapshot::Job(snapshot)), Some(Arc::new(job)));
+        let (snapshot, subject) = (Arc::new(Snapshot::Job(snapshot)), Subject::Job(Arc::new(job)));
         Gathered {
             snapshot,
             children,
-            job,
+            jobs: Vec::new(),
+            subject,
             scope: KeyKind::Job,
             known: crate::snapshot::KnownPods::default(),
         }
@@ -350,7 +379,7 @@ mod tests {
         let answered = Gathered { snapshot: Arc::new(answered), ..gathered() };
         assert_eq!(check(read(), &answered).err(), Some(PlanDefect::RepeatedRead));
         let orphan = Snapshot::Orphan(OrphanSnapshot { tracked: true, owner: OrphanOwner::Gone });
-        let orphan = Gathered { snapshot: Arc::new(orphan), job: None, ..gathered() };
+        let orphan = Gathered { snapshot: Arc::new(orphan), subject: Subject::Orphan, ..gathered() };
         assert_eq!(check(read(), &orphan).err(), Some(PlanDefect::ForbiddenAction));
     }
 
@@ -368,7 +397,7 @@ mod tests {
 
     #[test]
     fn an_orphans_plan_is_to_untrack_it_or_nothing() {
-        let orphan = || Gathered { job: None, ..gathered() };
+        let orphan = || Gathered { subject: Subject::Orphan, ..gathered() };
         let mut plan = Plan::default();
         plan.push(Action::UntrackPods(vec![0]), Vec::new());
         assert!(check(plan, &orphan()).is_ok());

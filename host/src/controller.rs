@@ -14,17 +14,19 @@ mod events;
 mod hold;
 mod notice;
 mod pace;
+mod report;
 #[cfg(test)]
 mod tests;
+mod wall_clock;
 mod watches;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use windlass_core::kube::{CompletionMode, Job, Kind};
-use windlass_core::plan::{EventRecord, Plan, SyncAction};
+use windlass_core::kube::{CompletionMode, ConcurrencyPolicy, Job, Kind};
+use windlass_core::plan::{EventRecord, Plan, Read, SyncAction};
 use windlass_core::policy::{BuiltIn, Policy};
-use windlass_core::view::JobFlags;
+use windlass_core::view::{CronJobFlags, JobFlags};
 
 use crate::Now;
 use crate::apply::{Effect, Execution, Failure, SyncStart};
@@ -34,7 +36,7 @@ use crate::engine::{EngineFault, Snapshot};
 use crate::key::{Key, KeyKind, Name};
 use crate::queue::Queue;
 use crate::request::{Flow, Operation, Request, RequestId, Term};
-use crate::snapshot::{self, Carried, Gathered};
+use crate::snapshot::{self, Carried, Gathered, Subject};
 use crate::watch::WatchCommand;
 
 use answers::{Pending, ReadDue};
@@ -42,18 +44,56 @@ pub use events::{EventLoss, MAX_PENDING_EVENTS};
 use events::{Events, Said};
 pub use notice::{JobSync, MAX_NOTICES, Notice};
 use pace::Pace;
+use wall_clock::WallClock;
 use watches::Watches;
 
 /// Most runs of a key in a row that end in a stale view before its backoff sets in.
 pub const MAX_STALE_RUNS: u32 = 8;
 
+/// How long a CronJob waits, milliseconds, before it is looked at again whose Jobs cannot be seen for now.
+const JOBS_UNSEEN_WAIT_MS: u64 = 1_000;
+
 /// Settings of the state machine.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
+    /// Which controllers run.
+    pub controllers: Controllers,
     /// What the Job logic reads.
     pub job: JobFlags,
+    /// What the CronJob logic reads.
+    pub cron_job: CronJobFlags,
     /// Seed of the jitter in retries.
     pub seed: u64,
+}
+
+/// The controllers that run in one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Controllers {
+    /// Jobs, their Pods, and their time to live.
+    pub job: bool,
+    /// CronJobs.
+    pub cron_job: bool,
+}
+
+impl Default for Controllers {
+    /// All of them.
+    fn default() -> Self {
+        Self { job: true, cron_job: true }
+    }
+}
+
+impl Controllers {
+    /// The kinds that they have to see, in the order in which they are listed.
+    #[must_use]
+    pub fn kinds(self) -> Vec<Kind> {
+        let is_needed = |kind: &Kind| match kind {
+            Kind::CronJob => self.cron_job,
+            Kind::Job => true,
+            Kind::Pod => self.job,
+            Kind::Node => false,
+        };
+        Kind::ALL.into_iter().filter(is_needed).collect()
+    }
 }
 
 /// Identity of one run of the core.
@@ -134,6 +174,9 @@ pub struct Controller {
     turn: VecDeque<Key>,
     pending: BTreeMap<RequestId, Pending>,
     held: BTreeMap<Key, u64>,
+    /// When CronJobs were seen to get another schedule or zone, seconds since the Unix epoch.
+    rescheduled: BTreeMap<Name, i64>,
+    wall_clock: WallClock,
     reads: VecDeque<ReadDue>,
     reads_later: BTreeMap<(u64, u64), ReadDue>,
     events: Events,
@@ -166,7 +209,7 @@ impl Controller {
             backoff_max_ms: config.job.backoff_max_ms,
         };
         Self {
-            watches: Watches::new([Kind::Job, Kind::Pod].into(), config.seed),
+            watches: Watches::new(config.controllers.kinds(), config.seed),
             config,
             cache: Cache::default(),
             queue: Queue::default(),
@@ -180,6 +223,8 @@ impl Controller {
             turn: VecDeque::new(),
             pending: BTreeMap::new(),
             held: BTreeMap::new(),
+            rescheduled: BTreeMap::new(),
+            wall_clock: WallClock::default(),
             reads: VecDeque::new(),
             reads_later: BTreeMap::new(),
             events: Events::default(),
@@ -247,6 +292,9 @@ impl Controller {
     pub fn handle_timeout(&mut self, now: Now) {
         self.stats.inputs += 1;
         self.resume_watches(now);
+        for key in self.wall_clock.due(now) {
+            self.queue.add(&key, now.monotonic_ms);
+        }
         self.paused.retain(|_, until| *until > now.monotonic_ms);
         self.events.resume(now);
         while let Some(entry) = self.reads_later.first_entry()
@@ -314,7 +362,7 @@ impl Controller {
             if self.leading.is_some() && self.watches.are_synced() { self.queue.next_due() } else { None };
         let reads = self.reads_later.first_key_value().map(|((due, _), _)| *due);
         let pauses = self.paused.values().copied();
-        [keys, reads, self.events.next_due(), self.watches.next_due()]
+        [keys, reads, self.events.next_due(), self.watches.next_due(), self.wall_clock.next_look()]
             .into_iter()
             .flatten()
             .chain(pauses)
@@ -358,10 +406,7 @@ impl Controller {
     fn start(&mut self, now: Now, term: Term, key: Key) -> Option<Run> {
         if self.held.contains_key(&key) {
             self.stats.held_runs += 1;
-            // What was read for this run is old by the time of the next.
-            if let Some(state) = self.carried.get_mut(&key) {
-                state.carried.live_owner = None;
-            }
+            self.forget_reads(&key);
             self.queue.done(&key);
             return None;
         }
@@ -383,11 +428,22 @@ impl Controller {
                 }
                 snapshot::orphan(&self.cache, name, flags, carried.live_owner)
             }
+            Key::CronJob(name) => {
+                if self.must_wait_for_jobs(name) {
+                    self.forget_reads(&key);
+                    self.queue.again(&key, now.monotonic_ms.saturating_add(JOBS_UNSEEN_WAIT_MS));
+                    return None;
+                }
+                let rescheduled_s = self.rescheduled.get(name).copied();
+                snapshot::cron_job(&self.cache, name, &self.config.cron_job, now, rescheduled_s, &carried)
+            }
         };
         let Some(gathered) = gathered else {
             self.carried.remove(&key);
-            if let Key::Job(name) = &key {
-                self.paces.remove(name);
+            match &key {
+                Key::Job(name) => drop(self.paces.remove(name)),
+                Key::CronJob(name) => self.forget_cron_job(&name.clone()),
+                Key::TimeToLive(_) | Key::OrphanPod(_) => {}
             }
             self.queue.done(&key);
             return None;
@@ -396,7 +452,7 @@ impl Controller {
         let id = RunId(self.sequence);
         self.stats.runs += 1;
         let snapshot = gathered.snapshot.clone();
-        let job = gathered.job.as_deref().filter(|_| gathered.scope == KeyKind::Job);
+        let job = gathered.subject.job().filter(|_| gathered.scope == KeyKind::Job);
         let sync = job.and_then(|job| self.sync_of(job, now));
         let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync };
         self.running.insert(id, running);
@@ -405,11 +461,13 @@ impl Controller {
 
     fn begin(&mut self, now: Now, execution: Execution) {
         let key = execution.key.clone();
-        if execution.read.is_some()
-            && let Some(job) = &execution.job
-        {
-            let job = Name::of(&job.metadata);
-            return self.begin_read(execution, job);
+        match (execution.read, execution.subject.job()) {
+            (Some(Read::Owner), Some(job)) => {
+                let job = Name::of(&job.metadata);
+                return self.begin_read(execution, job);
+            }
+            (Some(Read::ActiveJobs), _) => return self.begin_reads_of_active(now, execution),
+            (Some(Read::Owner), None) | (None, _) => {}
         }
         self.executing.insert(key.clone(), execution);
         self.take_turn(&key);
@@ -423,8 +481,8 @@ impl Controller {
             execution.in_turn = false;
             let mut effects = Vec::new();
             let next = execution.next_request(&self.cache, &mut effects);
-            let job = execution.job.clone();
-            self.perform(now, job.as_deref(), effects);
+            let subject = execution.subject.clone();
+            self.perform(now, &subject, effects);
             if let Some((ticket, operation)) = next {
                 self.take_turn(&key);
                 return Some((Pending::Write { key, ticket, operation: operation.clone() }, operation));
@@ -444,11 +502,11 @@ impl Controller {
         }
     }
 
-    fn perform(&mut self, now: Now, job: Option<&Job>, effects: Vec<Effect>) {
+    fn perform(&mut self, now: Now, subject: &Subject, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Event(EventRecord { warning, reason, message }) => {
-                    self.push_event(now, job, Said { warning, of_pod: false, reason, message });
+                    self.push_event(now, subject, Said { warning, of_pod: false, reason, message });
                 }
                 Effect::FailureHandled(action) => self.notice(Notice::FailureHandled { action }),
             }
@@ -460,8 +518,8 @@ impl Controller {
         let Some(execution) = self.executing.get_mut(key) else { return };
         let mut effects = Vec::new();
         execution.advance(&mut effects);
-        let (job, complete) = (execution.job.clone(), execution.is_complete());
-        self.perform(now, job.as_deref(), effects);
+        let (subject, complete) = (execution.subject.clone(), execution.is_complete());
+        self.perform(now, &subject, effects);
         if complete && let Some(execution) = self.executing.remove(key) {
             self.finish(now, execution);
         }
@@ -469,11 +527,12 @@ impl Controller {
 
     fn finish(&mut self, now: Now, execution: Execution) {
         let key = execution.key.clone();
-        self.carried.entry(key.clone()).or_default().carried.live_owner = None;
+        self.forget_reads(&key);
         let failure = execution.failure();
         let is_success = matches!(failure, None | Some(Failure::NamespaceEnding));
         self.synced(now, &key, execution.sync, execution.action, is_success);
         let due = self.planned(now, &execution);
+        self.wall_clock.set(now, &key, execution.wake_at_ms);
         let state = self.carried.entry(key.clone()).or_default();
         if failure.is_none() || execution.stores_memo() {
             state.carried.memo = execution.memo;
@@ -521,11 +580,15 @@ impl Controller {
         self.stats.core_faults += 1;
         self.notice(notice);
         self.synced(now, &run.key, run.sync, SyncAction::default(), false);
-        // Whatever was read for this run is old by the next.
-        if let Some(state) = self.carried.get_mut(&run.key) {
-            state.carried.live_owner = None;
-        }
+        self.forget_reads(&run.key);
         self.queue.failed(&run.key, now.monotonic_ms);
+    }
+
+    /// Whatever was read for a run is old by the next.
+    fn forget_reads(&mut self, key: &Key) {
+        if let Some(state) = self.carried.get_mut(key) {
+            state.carried.forget_reads();
+        }
     }
 
     /// What upstream counts as a sync of `job` that begins now: not one that it passes over.
@@ -555,6 +618,8 @@ impl Controller {
         self.running.clear();
         self.pending.clear();
         self.held.clear();
+        self.rescheduled.clear();
+        self.wall_clock = WallClock::default();
         self.reads.clear();
         self.reads_later.clear();
         self.events = Events::default();
@@ -595,12 +660,11 @@ impl Controller {
         }
     }
 
-    fn supersede(&mut self, name: &Name) {
-        let key = Key::Job(name.clone());
-        if let Some(execution) = self.executing.get_mut(&key) {
+    fn supersede(&mut self, key: &Key) {
+        if let Some(execution) = self.executing.get_mut(key) {
             execution.stop();
         }
-        for run in self.running.values_mut().filter(|run| run.key == key) {
+        for run in self.running.values_mut().filter(|run| run.key == *key) {
             run.superseded = true;
         }
     }
@@ -610,6 +674,26 @@ impl Controller {
         self.carried.remove(&Key::TimeToLive(name.clone()));
         self.paces.remove(name);
         self.held.remove(&Key::Job(name.clone()));
-        self.supersede(name);
+        self.supersede(&Key::Job(name.clone()));
+    }
+
+    fn forget_cron_job(&mut self, name: &Name) {
+        let key = Key::CronJob(name.clone());
+        self.carried.remove(&key);
+        self.rescheduled.remove(name);
+        self.wall_clock.forget(&key);
+        self.supersede(&key);
+    }
+
+    /// Whether nothing may be decided about a CronJob for now: its runs exclude each other, and Jobs are not
+    /// being watched, so that one may run which nobody here knows of.
+    fn must_wait_for_jobs(&self, name: &Name) -> bool {
+        let excludes = self.cache.cron_job(name).is_some_and(|entry| {
+            matches!(
+                entry.cron_job.spec.concurrency_policy,
+                ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace
+            )
+        });
+        excludes && !self.watches.follows(Kind::Job)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use windlass_core::fault::Fault;
 use windlass_core::plan::Plan;
 use windlass_core::policy::Policy;
-use windlass_core::view::{JobSnapshot, OrphanSnapshot};
+use windlass_core::view::{CronJobSnapshot, JobSnapshot, OrphanSnapshot};
 
 pub mod native;
 #[cfg(feature = "wasm")]
@@ -20,6 +20,8 @@ pub mod wasm;
 pub enum Snapshot {
     /// A Job with its Pods.
     Job(JobSnapshot),
+    /// A CronJob with its Jobs.
+    CronJob(CronJobSnapshot),
     /// A Pod that may have lost its Job.
     Orphan(OrphanSnapshot),
 }

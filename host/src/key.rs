@@ -36,11 +36,13 @@ pub enum KeyKind {
     TimeToLive,
     /// [`Key::OrphanPod`].
     OrphanPod,
+    /// [`Key::CronJob`].
+    CronJob,
 }
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Job, Self::TimeToLive, Self::OrphanPod];
+    pub const ALL: [Self; 4] = [Self::Job, Self::TimeToLive, Self::OrphanPod, Self::CronJob];
 
     /// Name of upstream's workqueue for such keys, as its metrics label it.
     #[must_use]
@@ -49,6 +51,7 @@ impl KeyKind {
             Self::Job => "job",
             Self::TimeToLive => "ttl_jobs_to_delete",
             Self::OrphanPod => "job_orphan_pod",
+            Self::CronJob => "cronjob",
         }
     }
 }
@@ -62,6 +65,8 @@ pub enum Key {
     TimeToLive(Name),
     /// A Pod with the tracking finalizer whose Job is gone, finished or not to be found.
     OrphanPod(Name),
+    /// A CronJob and its Jobs.
+    CronJob(Name),
 }
 
 impl Key {
@@ -69,7 +74,7 @@ impl Key {
     #[must_use]
     pub fn name(&self) -> &Name {
         match self {
-            Self::Job(name) | Self::TimeToLive(name) | Self::OrphanPod(name) => name,
+            Self::Job(name) | Self::TimeToLive(name) | Self::OrphanPod(name) | Self::CronJob(name) => name,
         }
     }
 
@@ -80,6 +85,7 @@ impl Key {
             Self::Job(_) => KeyKind::Job,
             Self::TimeToLive(_) => KeyKind::TimeToLive,
             Self::OrphanPod(_) => KeyKind::OrphanPod,
+            Self::CronJob(_) => KeyKind::CronJob,
         }
     }
 }
@@ -90,6 +96,7 @@ impl fmt::Display for Key {
             Self::Job(_) => "job",
             Self::TimeToLive(_) => "time-to-live",
             Self::OrphanPod(_) => "orphan-pod",
+            Self::CronJob(_) => "cron-job",
         };
         write!(formatter, "{kind} {}", self.name())
     }

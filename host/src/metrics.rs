@@ -46,6 +46,7 @@ pub struct Metrics {
     held_pods: Family<Event, Counter>,
     stale_sync_skips: Family<GroupResource, Counter>,
     job_deletion_duration: Histogram,
+    job_creation_skew: Histogram,
     queue_depth: Family<Named, Gauge>,
     queue_adds: Family<Named, Counter>,
     queue_retries: Family<Named, Counter>,
@@ -188,6 +189,7 @@ impl Metrics {
             stale_sync_skips: Family::default(),
             // Upstream's buckets: 100 ms to 27 min.
             job_deletion_duration: Histogram::new(exponential_buckets(0.1, 2.0, 14)),
+            job_creation_skew: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             queue_depth: Family::default(),
             queue_adds: Family::default(),
             queue_retries: Family::default(),
@@ -245,6 +247,9 @@ impl Metrics {
             }
             Notice::JobExpired { late_ms, .. } => {
                 self.job_deletion_duration.observe(Duration::from_millis(*late_ms).as_secs_f64());
+            }
+            Notice::JobScheduled { late_ms, .. } => {
+                self.job_creation_skew.observe(Duration::from_millis(*late_ms).as_secs_f64());
             }
             Notice::Synced { job: Some(sync), succeeded, .. } => self.synced(*sync, *succeeded),
             Notice::Rewound { .. } | Notice::Synced { job: None, .. } => {}
@@ -308,6 +313,8 @@ impl Metrics {
         let pods = GroupResource { group: "", resource: "pods" };
         catch_up(&self.stale_sync_skips.get_or_create(&pods), stats.held_runs);
         self.cache_objects.get_or_create(&Resource { resource: "jobs" }).set(signed(cache.job_count()));
+        let cron_jobs = signed(cache.cron_job_count());
+        self.cache_objects.get_or_create(&Resource { resource: "cronjobs" }).set(cron_jobs);
         self.cache_objects.get_or_create(&Resource { resource: "pods" }).set(signed(cache.pod_count()));
         self.synced.set(i64::from(synced));
     }
@@ -404,6 +411,11 @@ impl Metrics {
             "stale_sync_skips",
             "Job syncs skipped because the cache might be stale",
             self.stale_sync_skips.clone(),
+        );
+        registry.sub_registry_with_prefix("cronjob_controller").register(
+            "job_creation_skew_duration_seconds",
+            "Time from the instant at which a Job was due to its creation",
+            self.job_creation_skew.clone(),
         );
         registry.sub_registry_with_prefix("ttl_after_finished_controller").register(
             "job_deletion_duration_seconds",

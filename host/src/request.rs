@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, Job, Kind, Object, OwnerReference, PodManifest, ResourceVersion, Str, Uid,
+    ApiStatus, CronJob, Job, JobManifest, Kind, Object, ObjectMeta, OwnerReference, PodManifest,
+    ResourceVersion, Str, Uid,
 };
 
 /// Identity of one request.
@@ -77,6 +78,34 @@ pub struct ObjectRef {
     pub uid: Uid,
 }
 
+impl ObjectRef {
+    /// The object with that metadata.
+    #[must_use]
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self { namespace: metadata.namespace.clone(), name: metadata.name.clone(), uid: metadata.uid.clone() }
+    }
+}
+
+/// What becomes of the children of an object that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go after it.
+    Background,
+    /// They go before it.
+    Foreground,
+}
+
+impl Propagation {
+    /// Name as the API spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Background => "Background",
+            Self::Foreground => "Foreground",
+        }
+    }
+}
+
 /// What is asked of the API server. Every delete and patch carries the uid, every update the resourceVersion.
 #[derive(Clone, Debug)]
 pub enum Operation {
@@ -111,8 +140,17 @@ pub enum Operation {
     DeletePod(ObjectRef),
     /// Replace a Job's status; metadata carries the resourceVersion.
     WriteJobStatus(Arc<Job>),
-    /// Delete a Job, its Pods in the background.
-    DeleteJob(ObjectRef),
+    /// Create a Job.
+    CreateJob(Arc<JobManifest>),
+    /// Delete a Job.
+    DeleteJob {
+        /// The Job.
+        job: ObjectRef,
+        /// What becomes of its Pods.
+        pods: Propagation,
+    },
+    /// Replace a CronJob's status; metadata carries the resourceVersion.
+    WriteCronJobStatus(Arc<CronJob>),
     /// Read one object, not from a lagging cache.
     Get {
         /// Kind.
@@ -152,6 +190,17 @@ pub struct EventManifest {
     pub count: u32,
 }
 
+impl EventManifest {
+    /// Component that the Event names, as upstream's do: `kubectl describe` shows it in its From column.
+    #[must_use]
+    pub fn controller(&self) -> &'static str {
+        match self.kind {
+            Kind::CronJob => "cronjob-controller",
+            Kind::Job | Kind::Pod | Kind::Node => "job-controller",
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -174,7 +223,9 @@ impl Operation {
             Self::UntrackPod { .. } | Self::AdoptPod { .. } | Self::ReleasePod { .. } => "patch pods",
             Self::DeletePod(_) => "delete pods",
             Self::WriteJobStatus(_) => "update jobs/status",
-            Self::DeleteJob(_) => "delete jobs",
+            Self::CreateJob(_) => "create jobs",
+            Self::DeleteJob { .. } => "delete jobs",
+            Self::WriteCronJobStatus(_) => "update cronjobs/status",
             Self::Get { kind: Kind::CronJob, .. } => "get cronjobs",
             Self::Get { kind: Kind::Job, .. } => "get jobs",
             Self::Get { kind: Kind::Pod, .. } => "get pods",

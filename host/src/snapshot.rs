@@ -1,8 +1,13 @@
 //! From the cache to the one value that reconcile sees.
 
+mod cron_job;
+
+pub use cron_job::cron_job;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, Kind, Pod, failed_pod, uncounted_pods};
+use windlass_core::kube::{CronJob, Job, Kind, ObjectMeta, Pod, Uid, failed_pod, uncounted_pods};
 use windlass_core::view::{
     JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
 };
@@ -17,14 +22,57 @@ use crate::key::{KeyKind, Name};
 pub struct Gathered {
     /// What reconcile sees.
     pub snapshot: Arc<Snapshot>,
-    /// The Pod at each position.
+    /// The Pod at each position, of a Job's.
     pub children: Vec<Arc<PodEntry>>,
-    /// The Job, where the key stands for one.
-    pub job: Option<Arc<Job>>,
+    /// The Job at each position, of a CronJob's.
+    pub jobs: Vec<Arc<Job>>,
+    /// The object that the key stands for.
+    pub subject: Subject,
     /// What the key allows a plan to do.
     pub scope: KeyKind,
     /// What the names of new Pods are derived from.
     pub known: KnownPods,
+}
+
+/// The object that a key stands for, as its snapshot shows it.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A Job.
+    Job(Arc<Job>),
+    /// A CronJob.
+    CronJob(Arc<CronJob>),
+    /// A Pod that may have lost its Job; it is the only child.
+    Orphan,
+}
+
+impl Subject {
+    /// The Job, if it is one.
+    #[must_use]
+    pub fn job(&self) -> Option<&Arc<Job>> {
+        match self {
+            Self::Job(job) => Some(job),
+            Self::CronJob(_) | Self::Orphan => None,
+        }
+    }
+
+    /// The CronJob, if it is one.
+    #[must_use]
+    pub fn cron_job(&self) -> Option<&Arc<CronJob>> {
+        match self {
+            Self::CronJob(cron_job) => Some(cron_job),
+            Self::Job(_) | Self::Orphan => None,
+        }
+    }
+
+    /// Kind and metadata of what Events are about; an orphaned Pod has none.
+    #[must_use]
+    pub fn regarding(&self) -> Option<(Kind, &ObjectMeta)> {
+        match self {
+            Self::Job(job) => Some((Kind::Job, &job.metadata)),
+            Self::CronJob(cron_job) => Some((Kind::CronJob, &cron_job.metadata)),
+            Self::Orphan => None,
+        }
+    }
 }
 
 /// The Pods that the cache held when a snapshot was taken.
@@ -59,6 +107,16 @@ pub struct Carried {
     pub memo: Vec<u8>,
     /// Answer to the live read that the last plan asked for.
     pub live_owner: Option<LiveOwner>,
+    /// Answers to the live reads of Jobs that the last plan asked for, by uid.
+    pub live_jobs: BTreeMap<Uid, LiveOwner>,
+}
+
+impl Carried {
+    /// Forgets what was read: it is old by the next run.
+    pub fn forget_reads(&mut self) {
+        self.live_owner = None;
+        self.live_jobs.clear();
+    }
 }
 
 /// The snapshot of a Job, or `None` if it is not cached.
@@ -85,7 +143,8 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
     };
     let snapshot = Arc::new(Snapshot::Job(snapshot));
     let known = KnownPods { arrivals: cache.pod_arrivals(), of_job: cache.pod_count_of(&job.metadata.uid) };
-    Some(Gathered { snapshot, children, job: Some(job.clone()), scope: KeyKind::Job, known })
+    let (subject, scope) = (Subject::Job(job.clone()), KeyKind::Job);
+    Some(Gathered { snapshot, children, jobs: Vec::new(), subject, scope, known })
 }
 
 /// The snapshot of a Job that has ended, for its time to live alone: without Pods, which have no say in it.
@@ -113,7 +172,8 @@ pub fn time_to_live(
     Some(Gathered {
         snapshot,
         children: Vec::new(),
-        job: Some(entry.job.clone()),
+        jobs: Vec::new(),
+        subject: Subject::Job(entry.job.clone()),
         scope: KeyKind::TimeToLive,
         known: KnownPods::default(),
     })
@@ -140,7 +200,8 @@ pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwn
     Some(Gathered {
         snapshot,
         children: vec![entry.clone()],
-        job: None,
+        jobs: Vec::new(),
+        subject: Subject::Orphan,
         scope: KeyKind::OrphanPod,
         known: KnownPods::default(),
     })

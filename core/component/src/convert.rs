@@ -1,5 +1,9 @@
 //! Between the types of wit/core and those of the core: field by field, columns moved and not copied.
 
+mod cron_job;
+
+pub(crate) use cron_job::cron_job_snapshot;
+
 use windlass_core::kube::{
     ConditionStatus, JobCondition, OnExitCodes, OnExitCodesOperator, OnPodCondition, PodFailurePolicy,
     PodFailurePolicyAction, PodFailurePolicyRule, SuccessPolicy, SuccessPolicyRule, Time,
@@ -22,11 +26,7 @@ pub(crate) fn job_snapshot(snapshot: wit_job::Snapshot) -> JobSnapshot {
         job: job_view(snapshot.job).into(),
         pods: columns(snapshot.pods),
         uncounted: uncounted(snapshot.uncounted),
-        live_owner: snapshot.live_owner.map(|owner| match owner {
-            wit::LiveOwner::Alive => LiveOwner::Alive,
-            wit::LiveOwner::Terminating => LiveOwner::Terminating,
-            wit::LiveOwner::Gone => LiveOwner::Gone,
-        }),
+        live_owner: snapshot.live_owner.map(live_owner),
         memo: snapshot.memo,
     }
 }
@@ -51,8 +51,10 @@ pub(crate) fn plan(plan: Plan) -> wit::Plan {
     wit::Plan {
         steps: plan.steps.into_iter().map(step).collect(),
         requeue_after_ms: plan.requeue_after_ms,
+        wake_at_ms: plan.wake_at_ms,
         read: plan.read.map(|read| match read {
             Read::Owner => wit::Read::Owner,
+            Read::ActiveJobs => wit::Read::ActiveJobs,
         }),
         action: match plan.action {
             SyncAction::Reconciling => wit::SyncAction::Reconciling,
@@ -70,6 +72,14 @@ pub(crate) fn fault(fault: fault::Fault) -> wit::Fault {
         fault::Fault::UnsupportedKind => wit::Fault::UnsupportedKind,
         fault::Fault::UnequalColumns => wit::Fault::UnequalColumns,
         fault::Fault::PositionOutOfRange => wit::Fault::PositionOutOfRange,
+    }
+}
+
+fn live_owner(owner: wit::LiveOwner) -> LiveOwner {
+    match owner {
+        wit::LiveOwner::Alive => LiveOwner::Alive,
+        wit::LiveOwner::Terminating => LiveOwner::Terminating,
+        wit::LiveOwner::Gone => LiveOwner::Gone,
     }
 }
 
@@ -245,6 +255,11 @@ fn action(action: Action) -> wit::Action {
         Action::ReleasePods(pods) => wit::Action::ReleasePods(pods),
         Action::WriteJobStatus(status) => wit::Action::WriteJobStatus(status_write(status)),
         Action::DeleteJob => wit::Action::DeleteJob,
+        Action::CreateJobs(slots) => {
+            wit::Action::CreateJobs(slots.into_iter().map(cron_job::job_slot).collect())
+        }
+        Action::DeleteJobs(jobs) => wit::Action::DeleteJobs(jobs),
+        Action::WriteCronJobStatus(status) => wit::Action::WriteCronJobStatus(cron_job::status_write(status)),
         Action::RecordEvent(EventRecord { warning, reason, message }) => {
             wit::Action::RecordEvent(wit::EventRecord { warning, reason: (&*reason).into(), message })
         }

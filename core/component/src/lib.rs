@@ -6,8 +6,8 @@
 mod convert;
 mod policy;
 
-use windlass_core::job;
 use windlass_core::policy::Policy;
+use windlass_core::{cron_job, job};
 use windlass_core::{twin, view};
 
 use bindings::exports::windlass::core as exports;
@@ -63,8 +63,11 @@ impl exports::job::Guest for Core {
 }
 
 impl exports::cron_job::Guest for Core {
-    fn reconcile(_: exports::cron_job::Snapshot) -> Result<Plan, Fault> {
-        Err(Fault::UnsupportedKind)
+    fn reconcile(snapshot: exports::cron_job::Snapshot) -> Result<Plan, Fault> {
+        let snapshot = convert::cron_job_snapshot(snapshot);
+        // No CronJob asks how long to back off, which is all that these flags bear on.
+        let plan = cron_job::reconcile(&snapshot, &answers(&view::JobFlags::default()));
+        plan.map(convert::plan).map_err(convert::fault)
     }
 }
 

@@ -18,10 +18,12 @@ mod built_in {
 
 #[cfg(not(feature = "built-in-policies"))]
 mod asked {
-    use windlass_core::policy::{Policy, backoff};
+    use windlass_core::policy::{Policy, backoff, missed_runs, schedule};
 
-    use crate::bindings::windlass::backoff::ask;
     use crate::bindings::windlass::backoff::types as wit;
+    use crate::bindings::windlass::missed_runs::types as wit_missed_runs;
+    use crate::bindings::windlass::schedule::types as wit_schedule;
+    use crate::bindings::windlass::{backoff::ask, missed_runs as missed, schedule as schedules};
 
     /// The host, which routes each question to a plugin or to the built-in answer.
     pub(crate) struct Asked;
@@ -30,6 +32,16 @@ mod asked {
         fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer> {
             let questions: Vec<wit::Question> = questions.iter().map(question).collect();
             ask::ask(&questions).into_iter().map(answer).collect()
+        }
+
+        fn schedule(&self, questions: &[schedule::Question]) -> Vec<schedule::Answer> {
+            let questions: Vec<_> = questions.iter().map(schedule_question).collect();
+            schedules::ask::ask(&questions).into_iter().map(schedule_answer).collect()
+        }
+
+        fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
+            let questions: Vec<_> = questions.iter().map(missed_runs_question).collect();
+            missed::ask::ask(&questions).into_iter().map(missed_runs_answer).collect()
         }
     }
 
@@ -55,6 +67,52 @@ mod asked {
                 backoff::Answer::Hold(backoff::Hold { reason: hold.reason, ask_again_ms: hold.ask_again_ms })
             }
             wit::Answer::Other(name) => backoff::Answer::Other(name),
+        }
+    }
+
+    fn schedule_question(question: &schedule::Question) -> wit_schedule::Question {
+        wit_schedule::Question {
+            owner: question.owner.clone(),
+            schedule: question.schedule.clone(),
+            zone: question.zone.clone(),
+            after_s: question.after_s,
+            until_s: question.until_s,
+            limit: question.limit,
+            latest: question.latest,
+            seed: question.seed,
+            facts: question.facts.clone(),
+        }
+    }
+
+    fn schedule_answer(answer: wit_schedule::Answer) -> schedule::Answer {
+        match answer {
+            wit_schedule::Answer::Fires(wit_schedule::Firing { at_s, more }) => {
+                schedule::Answer::Fires(schedule::Firing { at_s, more })
+            }
+            wit_schedule::Answer::Refused(reason) => schedule::Answer::Refused(reason),
+            wit_schedule::Answer::Other(name) => schedule::Answer::Other(name),
+        }
+    }
+
+    fn missed_runs_question(question: &missed_runs::Question) -> wit_missed_runs::Question {
+        wit_missed_runs::Question {
+            owner: question.owner.clone(),
+            missed_s: question.missed_s.clone(),
+            more_before: question.more_before,
+            why: question.why.clone(),
+            now_s: question.now_s,
+            starting_deadline_s: question.starting_deadline_s,
+            concurrency_policy: question.concurrency_policy.clone(),
+            active: question.active,
+            seed: question.seed,
+            facts: question.facts.clone(),
+        }
+    }
+
+    fn missed_runs_answer(answer: wit_missed_runs::Answer) -> missed_runs::Answer {
+        match answer {
+            wit_missed_runs::Answer::Run(positions) => missed_runs::Answer::Run(positions),
+            wit_missed_runs::Answer::Other(name) => missed_runs::Answer::Other(name),
         }
     }
 }

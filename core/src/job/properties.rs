@@ -396,8 +396,15 @@ impl World {
             }
             Action::WriteJobStatus(write) => self.store(write, crossing)?,
             Action::RecordEvent(_) => {}
-            Action::AdoptPods(_) | Action::ReleasePods(_) | Action::DeleteJob => {
-                return Err(TestCaseError::fail("nothing here is adopted, released or expired"));
+            Action::AdoptPods(_)
+            | Action::ReleasePods(_)
+            | Action::DeleteJob
+            | Action::CreateJobs(_)
+            | Action::DeleteJobs(_)
+            | Action::WriteCronJobStatus(_) => {
+                return Err(TestCaseError::fail(
+                    "nothing here is adopted, released or expired, or a CronJob's",
+                ));
             }
         }
         Ok(())

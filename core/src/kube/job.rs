@@ -33,6 +33,12 @@ impl Job {
         self.has_true("Complete") || self.has_true("Failed")
     }
 
+    /// Whether the Job has completed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.has_true("Complete")
+    }
+
     /// Whether it is recorded that the Job succeeds: what has not ended by then is no longer counted.
     #[must_use]
     pub fn has_met_success_criteria(&self) -> bool {

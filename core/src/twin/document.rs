@@ -184,6 +184,7 @@ impl PlanDocument {
             requeue_after_ms: plan.requeue_after_ms,
             read: plan.read.map(|read| match read {
                 Read::Owner => "Owner",
+                Read::ActiveJobs => "ActiveJobs",
             }),
             steps: steps?,
             memo: plan.memo.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -250,6 +251,8 @@ impl Scene<'_> {
                 target: job_target(job),
                 propagation_policy: Some("Foreground"),
             }),
+            // These are for CronJobs.
+            Action::CreateJobs(_) | Action::DeleteJobs(_) | Action::WriteCronJobStatus(_) => Vec::new(),
             Action::RecordEvent(event) => of_job(&|job| RequestDocument::RecordEvent {
                 target: job_target(job),
                 kind: if event.warning { "Warning" } else { "Normal" },

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use windlass_core::job::naming;
-use windlass_core::kube::{Job, JobStatus, PodManifest, job_status};
-use windlass_core::plan::{Action, JobStatusWrite, PodSlot};
+use windlass_core::kube::{
+    CronJob, Job, JobManifest, JobStatus, ObjectReference, PodManifest, cron_job_status, job_reference,
+    job_status,
+};
+use windlass_core::plan::{Action, ActiveJob, JobStatusWrite, PodSlot};
 
 use super::{Execution, Ticket};
 use crate::cache::{Cache, Counted, PodEntry};
 use crate::engine::Snapshot;
 use crate::key::Name;
-use crate::request::{ObjectRef, Operation};
+use crate::request::{ObjectRef, Operation, Propagation};
 use crate::snapshot::Gathered;
 
 impl Execution {
@@ -37,31 +40,43 @@ impl Execution {
             }
             Action::AdoptPods(pods) => {
                 let entry = self.child(*pods.get(ticket.item)?)?;
-                let owner = self.job.as_deref()?.controller_reference();
+                let owner = self.subject.job()?.controller_reference();
                 let resource_version = entry.pod.metadata.resource_version;
                 Some(Operation::AdoptPod { pod: reference(entry), owner, resource_version })
             }
             Action::ReleasePods(pods) => {
                 let entry = self.child(*pods.get(ticket.item)?)?;
-                let owner = self.job.as_ref()?.metadata.uid.clone();
+                let owner = self.subject.job()?.metadata.uid.clone();
                 let resource_version = entry.pod.metadata.resource_version;
                 Some(Operation::ReleasePod { pod: reference(entry), owner, resource_version })
             }
             Action::WriteJobStatus(status) => {
-                let job = self.job.as_deref()?;
+                let job = self.subject.job()?;
                 let status =
                     job_status(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
-                let job = Arc::new(Job { status, ..job.clone() });
+                let job = Arc::new(Job { status, ..Job::clone(job) });
                 self.written = Some(job.clone());
                 Some(Operation::WriteJobStatus(job))
             }
             Action::DeleteJob => {
-                let metadata = &self.job.as_ref()?.metadata;
-                Some(Operation::DeleteJob(ObjectRef {
-                    namespace: metadata.namespace.clone(),
-                    name: metadata.name.clone(),
-                    uid: metadata.uid.clone(),
-                }))
+                let job = ObjectRef::of(&self.subject.job()?.metadata);
+                Some(Operation::DeleteJob { job, pods: Propagation::Foreground })
+            }
+            Action::CreateJobs(slots) => {
+                let (slot, cron_job) = (slots.get(ticket.item)?, self.subject.cron_job()?);
+                let name = JobManifest::name_at(&cron_job.metadata.name, slot.scheduled_s);
+                let manifest = JobManifest::new(cron_job, name, slot.timestamp.clone());
+                Some(Operation::CreateJob(Arc::new(manifest)))
+            }
+            Action::DeleteJobs(jobs) => {
+                let job = self.jobs.get(*jobs.get(ticket.item)? as usize)?;
+                let job = ObjectRef::of(&job.metadata);
+                Some(Operation::DeleteJob { job, pods: Propagation::Background })
+            }
+            Action::WriteCronJobStatus(status) => {
+                let cron_job = self.subject.cron_job()?;
+                let status = cron_job_status(&cron_job.status, status, |active| self.reference_to(active));
+                Some(Operation::WriteCronJobStatus(Arc::new(CronJob { status, ..CronJob::clone(cron_job) })))
             }
             Action::RecordEvent(_) => None,
         }
@@ -76,7 +91,7 @@ impl Execution {
 
     /// Whether the Job's status is what `status` would make it.
     pub(super) fn is_current(&self, status: &JobStatusWrite) -> bool {
-        let Some(job) = &self.job else { return false };
+        let Some(job) = self.subject.job() else { return false };
         let wanted = job_status(status, |position| Some(self.child(position)?.pod.metadata.uid.clone()));
         let settled = |status: &JobStatus| {
             let mut status = status.clone();
@@ -87,7 +102,7 @@ impl Execution {
     }
 
     fn create(&mut self, slot: PodSlot, cache: &Cache) -> Option<Operation> {
-        let job = self.job.as_ref()?;
+        let job = self.subject.job()?;
         let template = self.template.as_ref()?;
         let namespace = job.metadata.namespace.clone();
         // What came after the snapshot makes no name free: were it another's Pod of this slot, or our own of a
@@ -114,9 +129,19 @@ impl Execution {
     /// The removal of the finalizer; of a Pod whose end may yet count, only as it was seen.
     fn untrack(&self, position: u32, entry: &PodEntry) -> Operation {
         let is_recorded = self.recorded.binary_search(&position).is_ok();
-        let as_seen = entry.pod.may_yet_count(self.job.as_deref(), is_recorded);
+        let as_seen = entry.pod.may_yet_count(self.subject.job().map(AsRef::as_ref), is_recorded);
         let version = entry.pod.metadata.resource_version;
         Operation::UntrackPod { pod: reference(entry), resource_version: as_seen.then_some(version) }
+    }
+
+    /// The link to a Job that the CronJob's status does not list yet.
+    fn reference_to(&self, active: ActiveJob) -> Option<ObjectReference> {
+        let job = match active {
+            ActiveJob::Listed(_) => None,
+            ActiveJob::Known(position) => self.jobs.get(position as usize),
+            ActiveJob::Created(slot) => self.created_jobs.get(&(slot as usize)),
+        };
+        job.map(|job| job_reference(job))
     }
 
     fn child(&self, position: u32) -> Option<&PodEntry> {
@@ -135,10 +160,5 @@ pub(super) fn recorded(gathered: &Gathered) -> Vec<u32> {
 }
 
 fn reference(entry: &PodEntry) -> ObjectRef {
-    let metadata = &entry.pod.metadata;
-    ObjectRef {
-        namespace: metadata.namespace.clone(),
-        name: metadata.name.clone(),
-        uid: metadata.uid.clone(),
-    }
+    ObjectRef::of(&entry.pod.metadata)
 }

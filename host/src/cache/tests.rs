@@ -128,8 +128,14 @@ fn a_job_of_the_same_name_with_another_uid_is_another_job() {
     cache.watched(job("first", 1, 1), &mut changes);
     changes.clear();
     cache.watched(job("second", 4, 1), &mut changes);
-    assert!(changes.contains(&Change::JobGone { name: name("work"), uid: "first".into() }));
-    assert!(changes.contains(&Change::Job { name: name("work"), spec: true, counts: false, is_new: true }));
+    assert!(changes.contains(&Change::JobGone { name: name("work"), uid: "first".into(), owner: None }));
+    assert!(changes.contains(&Change::Job {
+        name: name("work"),
+        spec: true,
+        counts: false,
+        is_new: true,
+        owners: [None, None]
+    }));
     assert_eq!(cache.job_name(&"first".into()), None);
     assert_eq!(cache.job_name(&"second".into()), Some(&name("work")));
 }
@@ -144,8 +150,20 @@ fn only_a_change_of_the_spec_or_a_deletion_puts_a_plan_out_of_date() {
     assert_eq!(
         changes,
         [
-            Change::Job { name: name("work"), spec: false, counts: false, is_new: false },
-            Change::Job { name: name("work"), spec: true, counts: false, is_new: false }
+            Change::Job {
+                name: name("work"),
+                spec: false,
+                counts: false,
+                is_new: false,
+                owners: [None, None]
+            },
+            Change::Job {
+                name: name("work"),
+                spec: true,
+                counts: false,
+                is_new: false,
+                owners: [None, None]
+            }
         ]
     );
 }

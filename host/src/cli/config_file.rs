@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Failure;
-use super::values::{ControllerName, EngineName, Length, LogFormat};
+use super::values::{ControllerName, EngineName, Length, LogFormat, ZoneName};
 
 const API_VERSION: &str = "config.windlass.dev/v1alpha1";
 const KIND: &str = "WindlassConfiguration";
@@ -29,6 +29,8 @@ pub(super) struct ConfigFile {
     pub(super) job_sync_batch: Option<Length>,
     pub(super) job_max_uncounted_pods: Option<u32>,
     pub(super) max_pods_per_sync: Option<u32>,
+    pub(super) cron_job_time_zone: Option<ZoneName>,
+    pub(super) cron_job_edits_run_the_past: Option<bool>,
     pub(super) engine: Option<EngineName>,
     pub(super) core: Option<PathBuf>,
     pub(super) verbosity: Option<u8>,

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use windlass_core::view::JobFlags;
-use windlass_host::controller::Config;
+use windlass_core::view::{CronJobFlags, JobFlags};
+use windlass_host::controller::{Config, Controllers};
 use windlass_host::metrics::Metrics;
 use windlass_host::shell::{self, STARTUP_TIMEOUT, Settings, ShellFault};
 
 use super::config_file::{self, ConfigFile};
-use super::values::{ControllerName, EngineName, Length, LogFormat};
+use super::values::{ControllerName, EngineName, Length, LogFormat, ZoneName};
 use super::{Failure, engine, logging};
 
 /// Threads that run the core, unless said otherwise.
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Kubeconfig to use [default: KUBECONFIG, ~/.kube/config, or the service account of the Pod].
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Controllers to run, separated by commas [default: job].
+    /// Controllers to run, separated by commas [default: job,cron-job].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     controllers: Option<Vec<ControllerName>>,
     /// Whether to hold a lease while acting: only false is possible in this version, so run one process.
@@ -69,6 +69,13 @@ pub(super) struct Arguments {
     /// Most Pods that one sync creates or deletes [default: 500].
     #[arg(long, value_name = "NUMBER")]
     max_pods_per_sync: Option<u32>,
+    /// Time zone of CronJobs that name none [default: that of the TZ variable, else UTC].
+    #[arg(long, value_name = "ZONE")]
+    cron_job_time_zone: Option<ZoneName>,
+    /// Whether a CronJob whose schedule or zone is edited also runs for the time before the edit, as with the
+    /// built-in controller [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    cron_job_edits_run_the_past: Option<bool>,
     /// What runs the core [default: wasm].
     #[arg(long, value_name = "ENGINE")]
     engine: Option<EngineName>,
@@ -132,10 +139,24 @@ impl Plan {
                     .to_owned(),
             ));
         }
-        let controllers = flags.controllers.or(file.controllers).unwrap_or_else(|| vec![ControllerName::Job]);
-        if controllers.is_empty() {
-            return Err(Failure::Usage("--controllers names none; give --controllers job".to_owned()));
-        }
+        let controllers = match flags.controllers.or(file.controllers) {
+            None => Controllers::default(),
+            Some(names) if names.is_empty() => {
+                return Err(Failure::Usage("--controllers names none; give --controllers job".to_owned()));
+            }
+            Some(names) => Controllers {
+                job: names.contains(&ControllerName::Job),
+                cron_job: names.contains(&ControllerName::CronJob),
+            },
+        };
+        let zone = flags.cron_job_time_zone.or(file.cron_job_time_zone);
+        let cron_job = CronJobFlags {
+            default_zone: zone.map_or_else(zone_of_the_process, Ok)?.0.into(),
+            edits_run_the_past: flags
+                .cron_job_edits_run_the_past
+                .or(file.cron_job_edits_run_the_past)
+                .unwrap_or(false),
+        };
         let workers = flags.workers.or(file.workers).unwrap_or(DEFAULT_WORKERS);
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(Failure::Usage(format!("--workers is {workers}; give 1 to {MAX_WORKERS}")));
@@ -182,7 +203,7 @@ impl Plan {
                 burst: burst.unwrap_or_else(|| whole(rate).max(MIN_BURST)),
                 workers,
                 startup_timeout: startup_timeout.map_or(STARTUP_TIMEOUT, |length| length.0),
-                controller: Config { job, seed: seed() },
+                controller: Config { controllers, job, cron_job, seed: seed() },
                 user_agent: concat!("windlass/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             engine: flags.engine.or(file.engine).unwrap_or_default(),
@@ -191,6 +212,14 @@ impl Plan {
             log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
         })
     }
+}
+
+/// The zone of the TZ variable, or UTC where it is not set.
+fn zone_of_the_process() -> Result<ZoneName, Failure> {
+    let name = std::env::var("TZ").unwrap_or_default();
+    name.parse().map_err(|fault| {
+        Failure::Usage(format!("the variable TZ is {name:?}: {fault}; or give --cron-job-time-zone"))
+    })
 }
 
 fn failed(fault: &ShellFault) -> Failure {
@@ -282,6 +311,7 @@ mod tests {
         let flags = [
             (Arguments { leader_elect: Some(true), ..Arguments::default() }, "leave it out"),
             (Arguments { workers: Some(0), ..Arguments::default() }, "give 1 to 64"),
+            (Arguments { controllers: Some(Vec::new()), ..Arguments::default() }, "names none"),
             (Arguments { max_pods_per_sync: Some(0), ..Arguments::default() }, "at least 1"),
             (
                 Arguments { bind_address: Some("everywhere".into()), ..Arguments::default() },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Deserialize;
+use windlass_core::cron_job::zone::Zone;
 
 /// A controller that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -11,6 +12,32 @@ use serde::Deserialize;
 pub(super) enum ControllerName {
     /// Jobs of batch/v1.
     Job,
+    /// CronJobs of batch/v1.
+    CronJob,
+}
+
+/// The name of a time zone that the built-in data has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ZoneName(pub(super) String);
+
+impl std::str::FromStr for ZoneName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Zone::by_name(text) {
+            Ok(zone) => Ok(Self(zone.name().to_owned())),
+            Err(fault) => Err(fault.to_string()),
+        }
+    }
+}
+
+impl TryFrom<String> for ZoneName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// What runs the core.

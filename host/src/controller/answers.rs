@@ -1,10 +1,9 @@
 //! What answers mean: into the cache, to the plan that asked, or to a read that settles them.
 
-use windlass_core::job::expiry_ms;
-use windlass_core::kube::{ApiStatus, Job, Kind, Object, ObjectMeta, Uid};
+use windlass_core::kube::{ApiStatus, Kind, Object, ObjectMeta, ObjectReference, Uid};
 use windlass_core::view::LiveOwner;
 
-use super::events::{Said, Waiting};
+use super::events::Waiting;
 use super::{Controller, Notice};
 use crate::Now;
 use crate::apply::{Execution, Failure, Refusal, Settled, Ticket, refusal};
@@ -20,6 +19,9 @@ pub(super) const REFUSED_READ_BACKOFF: Backoff = Backoff { base_ms: 1_000, max_m
 pub(super) const DEFAULT_PAUSE_MS: u64 = 1_000;
 /// Longest rest of a flow, milliseconds, however long the server asks for: it may have meant one client of many.
 pub(super) const MAX_PAUSE_MS: u64 = 60_000;
+
+/// Most live reads of one plan; what more there is to read, the next one does.
+const MAX_ACTIVE_READS: usize = 16;
 
 /// A request that was handed out.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ enum Purpose {
     Settle { ticket: Ticket, operation: Operation, doubt: Doubt },
     /// A decision needs the Job as it is now.
     Owner { uid: Uid },
+    /// A decision needs to know whether a Job exists which a CronJob lists.
+    ActiveJob { uid: Uid },
 }
 
 /// Why an outcome has to be read.
@@ -138,12 +142,12 @@ impl Controller {
         self.report_done(now, key, operation, object.as_ref());
         let mut changes = Vec::new();
         match (operation, &object) {
-            (Operation::DeletePod(_) | Operation::DeleteJob(_), Some(answer))
+            (Operation::DeletePod(_) | Operation::DeleteJob { .. }, Some(answer))
                 if is_kept(answer.metadata()) =>
             {
                 self.cache.acknowledged(answer.clone(), &mut changes);
             }
-            (Operation::DeletePod(_) | Operation::DeleteJob(_), _) => self.confirm_gone(now, operation),
+            (Operation::DeletePod(_) | Operation::DeleteJob { .. }, _) => self.confirm_gone(now, operation),
             // The answer to a patch that removes what kept the object shows it once more.
             (_, Some(object)) if is_ended(object.metadata()) => self.confirm_gone(now, operation),
             (_, Some(object)) => self.cache.acknowledged(object.clone(), &mut changes),
@@ -159,10 +163,12 @@ impl Controller {
             Operation::UntrackPod { pod, .. }
             | Operation::DeletePod(pod)
             | Operation::ReleasePod { pod, .. } => (Kind::Pod, pod),
-            Operation::DeleteJob(job) => (Kind::Job, job),
+            Operation::DeleteJob { job, .. } => (Kind::Job, job),
             Operation::CreatePod(_)
+            | Operation::CreateJob(_)
             | Operation::AdoptPod { .. }
             | Operation::WriteJobStatus(_)
+            | Operation::WriteCronJobStatus(_)
             | Operation::Get { .. }
             | Operation::RecordEvent(_) => return,
         };
@@ -187,10 +193,31 @@ impl Controller {
         self.reads.push_back(ReadDue { key: key.clone(), target, kind, purpose, tries: 0 });
     }
 
+    /// Starts a plan of nothing but live reads of the Jobs that the CronJob lists and the snapshot does not have.
+    pub(super) fn begin_reads_of_active(&mut self, now: Now, mut execution: Execution) {
+        let key = execution.key.clone();
+        let read = self.carried.get(&key).map(|state| &state.carried.live_jobs);
+        let is_open = |reference: &&ObjectReference| {
+            let uid = &reference.uid;
+            !self.cache.has_seen_go(uid) && !read.is_some_and(|read| read.contains_key(uid))
+        };
+        let unseen: Vec<ObjectReference> =
+            execution.unseen_active_jobs().filter(is_open).take(MAX_ACTIVE_READS).cloned().collect();
+        execution.reads_pending += unseen.len();
+        self.executing.insert(key.clone(), execution);
+        for reference in unseen {
+            let target = Name { namespace: key.name().namespace.clone(), name: reference.name };
+            let purpose = Purpose::ActiveJob { uid: reference.uid };
+            self.reads.push_back(ReadDue { key: key.clone(), target, kind: Kind::Job, purpose, tries: 0 });
+        }
+        // Where all of them have been seen meanwhile.
+        self.run_again_with_reads(now, &key);
+    }
+
     /// Starts a plan of nothing but a live read of the Job of that name.
     pub(super) fn begin_read(&mut self, mut execution: Execution, job: Name) {
         let key = execution.key.clone();
-        let uid = match &execution.job {
+        let uid = match execution.subject.job() {
             Some(job) => job.metadata.uid.clone(),
             None => {
                 let pod = self.cache.pod(key.name());
@@ -237,13 +264,24 @@ impl Controller {
             Purpose::Owner { uid } => {
                 let live = live_owner(&uid, found.as_ref());
                 self.carried.entry(read.key.clone()).or_default().carried.live_owner = Some(live);
-                let Some(execution) = self.executing.remove(&read.key) else { return };
-                // The read is all that there was; the key runs again with its answer.
-                let state = self.carried.entry(read.key.clone()).or_default();
-                state.carried.memo = execution.memo;
-                self.queue.again(&read.key, now.monotonic_ms);
+                self.run_again_with_reads(now, &read.key);
+            }
+            Purpose::ActiveJob { uid } => {
+                let live = live_owner(&uid, found.as_ref());
+                self.carried.entry(read.key.clone()).or_default().carried.live_jobs.insert(uid, live);
+                self.run_again_with_reads(now, &read.key);
             }
         }
+    }
+
+    /// Runs a key again whose plan was to read, once every read is answered.
+    fn run_again_with_reads(&mut self, now: Now, key: &Key) {
+        if self.executing.get(key).is_some_and(|execution| execution.reads_pending > 0) {
+            return;
+        }
+        let Some(execution) = self.executing.remove(key) else { return };
+        self.carried.entry(key.clone()).or_default().carried.memo = execution.memo;
+        self.queue.again(key, now.monotonic_ms);
     }
 
     /// How long to wait, milliseconds, before a read is tried again that ended so; says once that it was refused.
@@ -274,7 +312,7 @@ impl Controller {
             Purpose::Settle { ticket, .. } => {
                 self.settle(now, &read.key, ticket, &Settled::Failed(Failure::Refused));
             }
-            Purpose::Owner { .. } => self.finish_if_complete(now, &read.key),
+            Purpose::Owner { .. } | Purpose::ActiveJob { .. } => self.finish_if_complete(now, &read.key),
         }
     }
 
@@ -287,8 +325,8 @@ impl Controller {
         doubt: Doubt,
         found: Option<Object>,
     ) {
-        let owner = self.executing.get(key).and_then(|execution| execution.job.as_ref());
-        let owner = owner.map(|job| job.metadata.uid.clone());
+        let owner = self.executing.get(key).and_then(|execution| execution.subject.regarding());
+        let owner = owner.map(|(_, metadata)| metadata.uid.clone());
         let happened = match (operation, &found) {
             (Operation::CreatePod(_), Some(Object::Pod(pod))) => {
                 matches!(doubt, Doubt::Unknown(_))
@@ -303,23 +341,33 @@ impl Controller {
             (Operation::UntrackPod { .. } | Operation::DeletePod(_) | Operation::ReleasePod { .. }, None) => {
                 true
             }
-            (Operation::DeleteJob(job), Some(Object::Job(now))) => {
+            // A Job of that name is the one of its instant, whichever request made it.
+            (Operation::CreateJob(_), Some(Object::Job(job))) => {
+                job.metadata.controller().map(|reference| &reference.uid) == owner.as_ref()
+            }
+            (Operation::DeleteJob { job, .. }, Some(Object::Job(now))) => {
                 now.metadata.uid != job.uid || now.metadata.is_terminating()
             }
-            (Operation::DeleteJob(_), None) => true,
+            (Operation::DeleteJob { .. }, None) => true,
+            (Operation::WriteCronJobStatus(sent), Some(Object::CronJob(now))) => {
+                now.metadata.uid == sent.metadata.uid && now.status == sent.status
+            }
             (Operation::WriteJobStatus(sent), Some(Object::Job(now))) => {
                 now.metadata.uid == sent.metadata.uid && now.status == sent.status
             }
             _ => false,
         };
-        if happened && !matches!((operation, &found), (Operation::CreatePod(_), _) | (_, Some(_))) {
+        if happened && found.is_none() {
             self.confirm_gone(now, operation);
         }
-        if !happened && found.is_none() && matches!(operation, Operation::WriteJobStatus(_)) {
-            self.forget_removed_job(now, operation);
+        if !happened && found.is_none() {
+            self.forget_removed(now, operation);
         }
         let settled = if happened {
-            self.report_done(now, key, operation, found.as_ref());
+            // One that was there already was reported when it was made.
+            if !matches!((operation, &doubt), (Operation::CreateJob(_), Doubt::Stale)) {
+                self.report_done(now, key, operation, found.as_ref());
+            }
             Settled::Done(found)
         } else if let Doubt::Unknown(Some(status)) = doubt {
             self.report_refusal(now, key, operation, status);
@@ -330,70 +378,16 @@ impl Controller {
         self.settle(now, key, ticket, &settled);
     }
 
-    fn forget_removed_job(&mut self, now: Now, operation: &Operation) {
-        let Operation::WriteJobStatus(job) = operation else { return };
+    /// Marks an object whose status could not be written since it is not there.
+    fn forget_removed(&mut self, now: Now, operation: &Operation) {
+        let (kind, metadata) = match operation {
+            Operation::WriteJobStatus(job) => (Kind::Job, &job.metadata),
+            Operation::WriteCronJobStatus(cron_job) => (Kind::CronJob, &cron_job.metadata),
+            _ => return,
+        };
         let mut changes = Vec::new();
-        let name = Name::of(&job.metadata);
-        self.cache.acknowledged_removal(Kind::Job, &name, &job.metadata.uid, &mut changes);
+        self.cache.acknowledged_removal(kind, &Name::of(metadata), &metadata.uid, &mut changes);
         self.changed(now, changes);
-    }
-
-    fn report_done(&mut self, now: Now, key: &Key, operation: &Operation, object: Option<&Object>) {
-        let job = self.executing.get(key).and_then(|execution| execution.job.clone());
-        match operation {
-            Operation::CreatePod(manifest) => {
-                self.notice_creation(key, true);
-                let message = format!("Created pod: {}", manifest.metadata.name);
-                self.push_event(now, job.as_deref(), of_pod(false, "SuccessfulCreate", message));
-            }
-            Operation::DeletePod(pod) => {
-                let message = format!("Deleted pod: {}", pod.name);
-                self.push_event(now, job.as_deref(), of_pod(false, "SuccessfulDelete", message));
-            }
-            Operation::WriteJobStatus(_) => {
-                if let (Some(before), Some(Object::Job(after))) = (job, object) {
-                    self.notice(Notice::StatusWritten { before, after: after.clone() });
-                }
-            }
-            Operation::DeleteJob(_) => {
-                if let Some(late_ms) = job.and_then(|job| late_ms(now, &job)) {
-                    self.notice(Notice::JobExpired { key: key.clone(), late_ms });
-                }
-            }
-            Operation::UntrackPod { .. }
-            | Operation::AdoptPod { .. }
-            | Operation::ReleasePod { .. }
-            | Operation::Get { .. }
-            | Operation::RecordEvent(_) => {}
-        }
-    }
-
-    fn notice_creation(&mut self, key: &Key, succeeded: bool) {
-        if let Some(execution) = self.executing.get(key) {
-            let reason = execution.creation;
-            self.notice(Notice::PodCreation { reason, succeeded });
-        }
-    }
-
-    fn report_refusal(&mut self, now: Now, key: &Key, operation: &Operation, status: ApiStatus) {
-        let job = self.executing.get(key).and_then(|execution| execution.job.clone());
-        if matches!(operation, Operation::CreatePod(_)) {
-            self.notice_creation(key, false);
-        }
-        if !status.namespace_terminating && status.code != 429 {
-            match operation {
-                Operation::CreatePod(_) => {
-                    let message = format!("Error creating: {}", status.message);
-                    self.push_event(now, job.as_deref(), of_pod(true, "FailedCreate", message));
-                }
-                Operation::DeletePod(_) => {
-                    let message = format!("Error deleting: {}", status.message);
-                    self.push_event(now, job.as_deref(), of_pod(true, "FailedDelete", message));
-                }
-                _ => {}
-            }
-        }
-        self.notice(Notice::Refused { key: key.clone(), what: operation.describe(), status });
     }
 }
 
@@ -415,18 +409,6 @@ fn is_ended(metadata: &ObjectMeta) -> bool {
     metadata.is_terminating()
         && metadata.finalizers.is_empty()
         && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
-}
-
-/// How long after the end of its time to live a Job is deleted, milliseconds.
-fn late_ms(now: Now, job: &Job) -> Option<u64> {
-    let ttl_seconds = u32::try_from(job.spec.ttl_seconds_after_finished?).ok()?;
-    let expiry_ms = expiry_ms(&job.status.conditions, ttl_seconds)?;
-    Some(u64::try_from(now.unix_ms.saturating_sub(expiry_ms)).unwrap_or(0))
-}
-
-/// An Event about one of a Job's Pods.
-fn of_pod(warning: bool, reason: &str, message: String) -> Said {
-    Said { warning, of_pod: true, reason: reason.into(), message }
 }
 
 fn live_owner(uid: &Uid, found: Option<&Object>) -> LiveOwner {
@@ -452,7 +434,9 @@ fn target_of(operation: &Operation) -> (Kind, Name) {
             (Kind::Pod, Name { namespace: pod.namespace.clone(), name: pod.name.clone() })
         }
         Operation::WriteJobStatus(job) => (Kind::Job, Name::of(&job.metadata)),
-        Operation::DeleteJob(job) => {
+        Operation::CreateJob(manifest) => (Kind::Job, Name::of(&manifest.metadata)),
+        Operation::WriteCronJobStatus(cron_job) => (Kind::CronJob, Name::of(&cron_job.metadata)),
+        Operation::DeleteJob { job, .. } => {
             (Kind::Job, Name { namespace: job.namespace.clone(), name: job.name.clone() })
         }
         Operation::Get { kind, namespace, name } => {

@@ -1,6 +1,6 @@
 //! Which keys a change of the cache concerns.
 
-use windlass_core::kube::{Kind, Str, Uid};
+use windlass_core::kube::{Kind, Str, Time, Uid};
 
 use super::{Controller, Notice};
 use crate::Now;
@@ -13,9 +13,13 @@ impl Controller {
     pub(super) fn enqueue(&mut self, now: Now, change: &Change) {
         let due = now.monotonic_ms;
         match change {
-            Change::Job { name, spec, is_new, .. } => {
+            Change::Job { name, spec, is_new, owners, .. } => {
+                self.enqueue_cron_jobs(due, owners);
+                if !self.config.controllers.job {
+                    return;
+                }
                 if *spec {
-                    self.supersede(name);
+                    self.supersede(&Key::Job(name.clone()));
                 }
                 let due_for_job = if *spec { due } else { self.due_after_change(now, name) };
                 self.queue.add(&Key::Job(name.clone()), due_for_job);
@@ -24,7 +28,11 @@ impl Controller {
                     self.enqueue_pods_without_controller(due, &name.namespace);
                 }
             }
-            Change::JobGone { name, uid } => {
+            Change::JobGone { name, uid, owner } => {
+                self.enqueue_cron_jobs(due, std::slice::from_ref(owner));
+                if !self.config.controllers.job {
+                    return;
+                }
                 self.forget_job(name);
                 let orphans: Vec<Name> = self.tracked_pods_of(uid);
                 for pod in orphans {
@@ -33,6 +41,21 @@ impl Controller {
                 self.enqueue_pods_without_controller(due, &name.namespace);
                 // A Job of the same name may have come in its place.
                 self.queue.add(&Key::Job(name.clone()), due);
+            }
+            Change::CronJob { name, spec, rescheduled } => {
+                let key = Key::CronJob(name.clone());
+                if *spec {
+                    self.supersede(&key);
+                }
+                if *rescheduled {
+                    self.rescheduled.insert(name.clone(), Time::from_unix_ms(now.unix_ms).unix_seconds);
+                }
+                self.queue.add(&key, due);
+            }
+            Change::CronJobGone { name } => {
+                self.forget_cron_job(name);
+                // One of the same name may have come in its place.
+                self.queue.add(&Key::CronJob(name.clone()), due);
             }
             Change::Pod { name, owners, is_passive, held } => {
                 self.stats.held_pods_added += u64::from(!held[0] && held[1]);
@@ -49,6 +72,15 @@ impl Controller {
                     }
                 }
                 self.enqueue_pod_itself(due, name);
+            }
+        }
+    }
+
+    /// Queues the CronJobs with these uids.
+    fn enqueue_cron_jobs(&mut self, due: u64, owners: &[Option<Uid>]) {
+        for uid in owners.iter().flatten() {
+            if let Some(name) = self.cache.cron_job_name(uid) {
+                self.queue.add(&Key::CronJob(name.clone()), due);
             }
         }
     }

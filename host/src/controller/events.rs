@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, Job, Kind, Str};
+use windlass_core::kube::{ApiStatus, Str};
 use windlass_core::plan::MAX_EVENT_MESSAGE_BYTES;
 
 use super::correlate::{Correlator, Like, Verdict};
@@ -11,6 +11,7 @@ use super::{Controller, Notice};
 use crate::Now;
 use crate::backoff::Backoff;
 use crate::request::{EventManifest, Flow, ObjectRef, Outcome};
+use crate::snapshot::Subject;
 
 /// Most Events that wait to be recorded or to be tried again; past it the oldest is dropped, with a notice.
 pub const MAX_PENDING_EVENTS: usize = 4_096;
@@ -56,7 +57,7 @@ impl EventLoss {
 pub(super) struct Said {
     /// Whether it is of type Warning.
     pub(super) warning: bool,
-    /// Whether it is about one of the Job's Pods, and not the Job alone.
+    /// Whether it is about one of the object's children, and not the object alone.
     pub(super) of_pod: bool,
     /// Why, in CamelCase.
     pub(super) reason: Str,
@@ -145,10 +146,9 @@ impl Events {
 }
 
 impl Controller {
-    /// Adds an Event on a Job to those that wait, unless the Job has had enough of them.
-    pub(super) fn push_event(&mut self, now: Now, job: Option<&Job>, said: Said) {
-        let Some(job) = job else { return };
-        let metadata = &job.metadata;
+    /// Adds an Event on an object to those that wait, unless the object has had enough of them.
+    pub(super) fn push_event(&mut self, now: Now, subject: &Subject, said: Said) {
+        let Some((kind, metadata)) = subject.regarding() else { return };
         let name = self.event_name(now, &metadata.name);
         let message = cut(&said.message);
         let like = Like {
@@ -166,12 +166,8 @@ impl Controller {
         let event = EventManifest {
             name,
             namespace: metadata.namespace.clone(),
-            kind: Kind::Job,
-            regarding: ObjectRef {
-                namespace: metadata.namespace.clone(),
-                name: metadata.name.clone(),
-                uid: metadata.uid.clone(),
-            },
+            kind,
+            regarding: ObjectRef::of(metadata),
             resource_version: metadata.resource_version,
             warning: said.warning,
             reason: said.reason,

@@ -15,6 +15,9 @@ use crate::snapshot::managed_elsewhere;
 impl Controller {
     /// Holds the key of a Job whose counters were changed by another than this process.
     pub(super) fn hold_if_counted_by_another(&mut self, name: &Name) {
+        if !self.config.controllers.job {
+            return;
+        }
         let key = Key::Job(name.clone());
         let Some(entry) = self.cache.job(name) else { return };
         // Who counts a Job that is managed elsewhere is none of our business.

@@ -108,6 +108,13 @@ pub enum Notice {
         /// How long it had been over, milliseconds.
         late_ms: u64,
     },
+    /// A CronJob's Job was created.
+    JobScheduled {
+        /// Key of the CronJob.
+        key: Key,
+        /// How long after its instant, milliseconds.
+        late_ms: u64,
+    },
     /// A Job's status was written.
     StatusWritten {
         /// The Job before.
@@ -175,6 +182,9 @@ impl fmt::Display for Notice {
             }
             Self::JobExpired { key, late_ms } => {
                 write!(formatter, "{key}: deleted {late_ms} ms after its time was over")
+            }
+            Self::JobScheduled { key, late_ms } => {
+                write!(formatter, "{key}: a Job was created {late_ms} ms after its instant")
             }
             Self::StatusWritten { after, .. } => {
                 write!(formatter, "status of {}/{} written", after.metadata.namespace, after.metadata.name)

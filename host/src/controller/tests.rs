@@ -24,6 +24,7 @@ pub(super) struct Harness {
     pub(super) now_ms: u64,
     pub(super) jobs: StreamId,
     pub(super) pods: StreamId,
+    pub(super) cron_jobs: StreamId,
     pub(super) notices: Vec<Notice>,
 }
 
@@ -36,6 +37,7 @@ impl Harness {
             now_ms: 1_000_000,
             jobs: StreamId::default(),
             pods: StreamId::default(),
+            cron_jobs: StreamId::default(),
             notices: Vec::new(),
         };
         this.machine.handle_command(this.now(), Command::Lead(Term(1)));
@@ -48,12 +50,18 @@ impl Harness {
         while let Some(command) = self.machine.poll_watch() {
             match command {
                 WatchCommand::List { kind, stream } => {
-                    let objects = if kind == Kind::Job { jobs } else { pods };
+                    let objects = match kind {
+                        Kind::Job => jobs,
+                        Kind::Pod => pods,
+                        Kind::CronJob | Kind::Node => &[],
+                    };
                     self.says(kind, stream, WatchBody::Page(objects.to_vec()));
                     self.says(kind, stream, WatchBody::ListDone(ResourceVersion(version)));
                 }
                 WatchCommand::Watch { kind: Kind::Job, stream, .. } => self.jobs = stream,
-                WatchCommand::Watch { stream, .. } => self.pods = stream,
+                WatchCommand::Watch { kind: Kind::Pod, stream, .. } => self.pods = stream,
+                WatchCommand::Watch { kind: Kind::CronJob, stream, .. } => self.cron_jobs = stream,
+                WatchCommand::Watch { kind: Kind::Node, .. } => {}
                 WatchCommand::Stop { .. } => {}
             }
         }
@@ -74,7 +82,11 @@ impl Harness {
     }
 
     pub(super) fn watched(&mut self, object: Object) {
-        let stream = if object.kind() == Kind::Job { self.jobs } else { self.pods };
+        let stream = match object.kind() {
+            Kind::Job => self.jobs,
+            Kind::CronJob => self.cron_jobs,
+            Kind::Pod | Kind::Node => self.pods,
+        };
         self.says(object.kind(), stream, WatchBody::Applied(object));
     }
 

@@ -87,6 +87,11 @@ impl Watches {
         }
     }
 
+    /// Whether changes of `kind` come in.
+    pub(super) fn follows(&self, kind: Kind) -> bool {
+        self.streams.get(&kind).is_some_and(|stream| matches!(stream.phase, Phase::Watching { .. }))
+    }
+
     /// How many lists of `kind` have been begun in this term.
     pub(super) fn lists_begun(&self, kind: Kind) -> u64 {
         self.streams.get(&kind).map_or(0, |stream| stream.lists)

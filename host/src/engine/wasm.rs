@@ -187,6 +187,12 @@ impl Engine for WasmEngine {
                 let snapshot = convert::job_snapshot(snapshot);
                 self.call(policy, |store, guest| guest.windlass_core_job().call_reconcile(store, &snapshot))
             }
+            Snapshot::CronJob(snapshot) => {
+                let snapshot = convert::cron_job_snapshot(snapshot);
+                self.call(policy, |store, guest| {
+                    guest.windlass_core_cron_job().call_reconcile(store, &snapshot)
+                })
+            }
             Snapshot::Orphan(snapshot) => {
                 let snapshot = convert::orphan_snapshot(snapshot);
                 self.call(policy, |store, guest| {

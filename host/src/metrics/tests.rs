@@ -33,7 +33,7 @@ fn a_job_that_ends_is_counted_once_under_upstreams_names() {
 
 /// Upstream's metrics by name, type and labels (pkg/controller/job/metrics/metrics.go and
 /// pkg/controller/ttlafterfinished/metrics/metrics.go of 1.37.1), less their suffixes.
-const UPSTREAM: [(&str, &str, &[&str]); 11] = [
+const UPSTREAM: [(&str, &str, &[&str]); 12] = [
     ("job_controller_job_sync_duration_seconds", "histogram", &["completion_mode", "result", "action"]),
     ("job_controller_job_syncs", "counter", &["completion_mode", "result", "action"]),
     ("job_controller_jobs_finished", "counter", &["completion_mode", "result", "reason"]),
@@ -45,6 +45,7 @@ const UPSTREAM: [(&str, &str, &[&str]); 11] = [
     ("job_controller_job_pods_creation", "counter", &["reason", "status"]),
     ("job_controller_stale_sync_skips", "counter", &["group", "resource"]),
     ("ttl_after_finished_controller_job_deletion_duration_seconds", "histogram", &[]),
+    ("cronjob_controller_job_creation_skew_duration_seconds", "histogram", &[]),
 ];
 
 fn key() -> Key {
@@ -82,6 +83,7 @@ fn metrics_of_everything() -> Metrics {
         Notice::FailureHandled { action: "FailJob" },
         Notice::ManagedElsewhere { name: key().name().clone(), by: "example.com/other".into() },
         Notice::JobExpired { key: key(), late_ms: 250 },
+        Notice::JobScheduled { key: key(), late_ms: 2_000 },
     ] {
         metrics.notice(&notice);
     }
@@ -133,14 +135,16 @@ fn each_of_upstreams_metrics_counts_what_happened() {
         r#"workqueue_adds_total{name="job"} 1"#,
         r#"workqueue_depth{name="job"} 1"#,
         "ttl_after_finished_controller_job_deletion_duration_seconds_sum 0.25",
+        "cronjob_controller_job_creation_skew_duration_seconds_sum 2",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
-    // Upstream's buckets: 15 from 4 ms, and 14 from 100 ms, each twice the one before.
+    // Upstream's buckets: 15 from 4 ms, 14 from 100 ms and 10 from 1 s, each twice the one before.
     let buckets =
         |name: &str| text.lines().filter(|line| line.starts_with(&format!("{name}_bucket"))).count();
     assert_eq!(buckets("job_controller_job_sync_duration_seconds"), 2 * 16);
     assert_eq!(buckets("ttl_after_finished_controller_job_deletion_duration_seconds"), 15);
+    assert_eq!(buckets("cronjob_controller_job_creation_skew_duration_seconds"), 11);
 }
 
 #[test]

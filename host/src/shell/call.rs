@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 use windlass_core::kube::{
-    ApiStatus, JOB_TRACKING_FINALIZER, Job, Kind, OwnerReference, PodManifest, ResourceVersion, Uid,
+    ApiStatus, JOB_TRACKING_FINALIZER, JobManifest, Kind, ObjectMeta, OwnerReference, PodManifest,
+    ResourceVersion, Uid,
 };
 
 use crate::request::{EventManifest, ObjectRef, Operation};
@@ -11,8 +12,6 @@ use crate::request::{EventManifest, ObjectRef, Operation};
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
-/// Component that Events name, as upstream's do: `kubectl describe` shows it in its From column.
-const REPORTING_CONTROLLER: &str = "job-controller";
 
 /// One HTTP request, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +46,7 @@ impl Call {
         };
         Ok(match operation {
             Operation::CreatePod(manifest) => Self::create_pod(manifest)?,
+            Operation::CreateJob(manifest) => Self::create_job(manifest)?,
             Operation::UntrackPod { pod, resource_version } => patch(pod, untrack(pod, *resource_version)),
             Operation::AdoptPod { pod, owner, resource_version } => {
                 patch(pod, adopt(pod, owner, *resource_version))
@@ -59,18 +59,22 @@ impl Call {
                     json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": pod.uid}});
                 write(Method::DELETE, object_path(Kind::Pod, pod), JSON, body, Kind::Pod)
             }
-            Operation::DeleteJob(job) => {
+            Operation::DeleteJob { job, pods } => {
                 let body = json!({
                     "kind": "DeleteOptions",
                     "apiVersion": "v1",
                     "preconditions": {"uid": job.uid},
-                    "propagationPolicy": "Foreground",
+                    "propagationPolicy": pods.name(),
                 });
                 write(Method::DELETE, object_path(Kind::Job, job), JSON, body, Kind::Job)
             }
             Operation::WriteJobStatus(job) => {
-                let path = format!("{}/status", path(Kind::Job, &job.metadata.namespace, &job.metadata.name));
-                write(Method::PUT, path, JSON, status(job), Kind::Job)
+                let body = status(Kind::Job, &job.metadata, json!(job.status));
+                write(Method::PUT, status_path(Kind::Job, &job.metadata), JSON, body, Kind::Job)
+            }
+            Operation::WriteCronJobStatus(cron_job) => {
+                let body = status(Kind::CronJob, &cron_job.metadata, json!(cron_job.status));
+                write(Method::PUT, status_path(Kind::CronJob, &cron_job.metadata), JSON, body, Kind::CronJob)
             }
             Operation::Get { kind, namespace, name } => Self {
                 method: Method::GET,
@@ -104,6 +108,17 @@ impl Call {
             content_type: Some(JSON),
             body,
             answer: Some(Kind::Pod),
+        })
+    }
+
+    fn create_job(manifest: &JobManifest) -> Result<Self, ApiStatus> {
+        let body = manifest.to_json().map_err(|fault| ApiStatus::new(422, "Invalid", fault.to_string()))?;
+        Ok(Self {
+            method: Method::POST,
+            path: format!("/apis/batch/v1/namespaces/{}/jobs", manifest.metadata.namespace),
+            content_type: Some(JSON),
+            body,
+            answer: Some(Kind::Job),
         })
     }
 }
@@ -161,14 +176,18 @@ fn release(pod: &ObjectRef, owner: &Uid, version: ResourceVersion) -> Value {
     }})
 }
 
-/// A Job without its spec: the status subresource keeps the stored one whatever is sent, but takes metadata
+fn status_path(kind: Kind, metadata: &ObjectMeta) -> String {
+    format!("{}/status", path(kind, &metadata.namespace, &metadata.name))
+}
+
+/// An object without its spec: the status subresource keeps the stored one whatever is sent, but takes metadata
 /// as it comes, so all of it is sent back.
-fn status(job: &Job) -> Value {
+fn status(kind: Kind, metadata: &ObjectMeta, status: Value) -> Value {
     json!({
-        "apiVersion": Kind::Job.api_version(),
-        "kind": Kind::Job.name(),
-        "metadata": job.metadata,
-        "status": job.status,
+        "apiVersion": kind.api_version(),
+        "kind": kind.name(),
+        "metadata": metadata,
+        "status": status,
     })
 }
 
@@ -178,7 +197,7 @@ fn event_body(event: &EventManifest, instance: &str) -> Value {
         "kind": "Event",
         "metadata": {"name": event.name, "namespace": event.namespace},
         "eventTime": micro_time(event.unix_ms),
-        "reportingController": REPORTING_CONTROLLER,
+        "reportingController": event.controller(),
         "reportingInstance": instance,
         // The API demands one; upstream's Events, of the older form, have none.
         "action": event.reason,
@@ -212,12 +231,17 @@ fn micro_time(unix_ms: i64) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use windlass_core::kube::{JobStatus, ObjectMeta};
+    use windlass_core::kube::{CronJob, Job, JobStatus};
 
     use super::*;
+    use crate::request::Propagation;
 
     fn pod() -> ObjectRef {
         ObjectRef { namespace: "a".into(), name: "p-1".into(), uid: "u-1".into() }
+    }
+
+    fn delete_job(pods: Propagation) -> Operation {
+        Operation::DeleteJob { job: pod(), pods }
     }
 
     fn body(operation: &Operation) -> Value {
@@ -235,14 +259,17 @@ mod tests {
         ] {
             assert_eq!(body(&operation)["metadata"]["uid"], "u-1", "{operation:?}");
         }
-        for operation in [Operation::DeletePod(pod()), Operation::DeleteJob(pod())] {
+        for operation in [Operation::DeletePod(pod()), delete_job(Propagation::Background)] {
             assert_eq!(body(&operation)["preconditions"]["uid"], "u-1", "{operation:?}");
         }
     }
 
     #[test]
-    fn a_job_is_deleted_in_the_foreground() {
-        assert_eq!(body(&Operation::DeleteJob(pod()))["propagationPolicy"], "Foreground");
+    fn the_delete_of_a_job_says_what_becomes_of_its_pods() {
+        for (pods, name) in [(Propagation::Foreground, "Foreground"), (Propagation::Background, "Background")]
+        {
+            assert_eq!(body(&delete_job(pods))["propagationPolicy"], name);
+        }
     }
 
     #[test]
@@ -279,6 +306,11 @@ mod tests {
             (&json!("9"), &json!(2))
         );
         assert!(body.get("spec").is_none());
+        let metadata = ObjectMeta { name: "c".into(), namespace: "a".into(), ..ObjectMeta::default() };
+        let operation = Operation::WriteCronJobStatus(Arc::new(CronJob { metadata, ..CronJob::default() }));
+        let call = Call::new(&operation, "host").expect("a request");
+        assert_eq!(call.path, "/apis/batch/v1/namespaces/a/cronjobs/c/status");
+        assert!(!call.body.contains("spec"), "{}", call.body);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(super) fn notice(notice: &Notice) {
         Notice::Synced { .. }
         | Notice::FailureHandled { .. }
         | Notice::ReadRefused { again: true, .. }
+        | Notice::JobScheduled { .. }
         | Notice::EventLost { .. } => tracing::debug!("{notice}"),
         Notice::StatusWritten { after, .. } => {
             let status = &after.status;

@@ -7,11 +7,8 @@ use windlass_sandbox::{
     Actor, DeleteOptions, Deletion, Event, MetadataPatch, Propagation, Regarding, Store, WatchEventKind,
 };
 
-use crate::request::{EventManifest, ObjectRef, Operation, Outcome};
+use crate::request::{self, EventManifest, ObjectRef, Operation, Outcome};
 use crate::watch::WatchBody;
-
-/// Who reports Events, as upstream's controller names itself.
-const REPORTING_CONTROLLER: &str = "job-controller";
 
 /// Carries out one request as `actor`; it is answered at once, and whole.
 pub fn perform(store: &mut Store, actor: Actor, operation: &Operation) -> Outcome {
@@ -66,7 +63,17 @@ fn answer(store: &mut Store, actor: Actor, operation: &Operation) -> Result<Opti
             patch_pod(store, actor, pod, &patch)
         }
         Operation::DeletePod(pod) => delete(store, actor, Kind::Pod, pod, None),
-        Operation::DeleteJob(job) => delete(store, actor, Kind::Job, job, Some(Propagation::Foreground)),
+        Operation::CreateJob(manifest) => Ok(Some(Object::Job(store.create_job_of(actor, manifest)?))),
+        Operation::DeleteJob { job, pods } => {
+            let propagation = match pods {
+                request::Propagation::Background => Propagation::Background,
+                request::Propagation::Foreground => Propagation::Foreground,
+            };
+            delete(store, actor, Kind::Job, job, Some(propagation))
+        }
+        Operation::WriteCronJobStatus(cron_job) => {
+            Ok(Some(Object::CronJob(store.update_cron_job_status(actor, cron_job)?)))
+        }
         Operation::WriteJobStatus(job) => Ok(Some(Object::Job(store.update_job_status(actor, job)?))),
         Operation::Get { kind, namespace, name } => store.get(*kind, namespace, name).map(Some),
         Operation::RecordEvent(event) if event.count > 1 => {
@@ -114,7 +121,7 @@ fn to_event(event: &Arc<EventManifest>) -> Event {
         warning: event.warning,
         reason: event.reason.clone(),
         message: event.message.clone(),
-        controller: REPORTING_CONTROLLER.into(),
+        controller: event.controller().into(),
         time: Some(Time::from_unix_ms(event.unix_ms)),
         ..Event::default()
     }

@@ -239,7 +239,10 @@ impl World {
             }),
             Action::WriteJobStatus(write) => self.write_status(write, names),
             Action::DeleteJob => self.job.metadata.deletion_timestamp = Some(Time::from_unix_ms(self.now_ms)),
-            Action::RecordEvent(_) => {}
+            Action::RecordEvent(_)
+            | Action::CreateJobs(_)
+            | Action::DeleteJobs(_)
+            | Action::WriteCronJobStatus(_) => {}
         }
     }
 

@@ -9,6 +9,7 @@ use crate::controller::{Command, EventLoss, Notice};
 use crate::key::{Key, Name};
 use crate::queue::SYNC_BACKOFF;
 use crate::request::{Flow, Operation, Outcome};
+use crate::snapshot::Subject;
 
 fn status(code: u16, reason: &str, retry_after_ms: Option<u64>) -> ApiStatus {
     ApiStatus { retry_after_ms, ..ApiStatus::new(code, reason, "no".to_owned()) }
@@ -87,7 +88,7 @@ fn a_job_that_a_finalizer_keeps_after_its_delete_is_seen_as_terminating_and_not_
         }
         let Some(write) = harness.request(Flow::Write) else { continue };
         match &write.operation {
-            Operation::DeleteJob(_) => {
+            Operation::DeleteJob { .. } => {
                 harness.answer(&write, Outcome::Done(Some(kept)));
                 let entry = harness.machine.cache().job(&name("work")).expect("it is not gone");
                 assert!(entry.job.metadata.is_terminating());
@@ -225,10 +226,10 @@ fn an_event_that_is_refused_for_now_is_tried_again_with_waits_and_then_given_up(
 fn an_event_of_which_the_server_knows_nothing_any_more_is_recorded_anew() {
     let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
     let now = harness.now();
-    let owner = harness.machine.cache().job(&name("work")).expect("it is cached").job.clone();
+    let owner = Subject::Job(harness.machine.cache().job(&name("work")).expect("it is cached").job.clone());
     let said = || Said { warning: true, of_pod: false, reason: "Odd".into(), message: "again".to_owned() };
     for _ in 0..3 {
-        harness.machine.push_event(now, Some(&owner), said());
+        harness.machine.push_event(now, &owner, said());
     }
     let first = harness.request(Flow::Event).expect("the Event");
     assert_eq!(what(&first), "create events");
@@ -239,7 +240,7 @@ fn an_event_of_which_the_server_knows_nothing_any_more_is_recorded_anew() {
     assert_eq!((what(&again), event.count), ("patch events", 3));
     assert!(harness.request(Flow::Event).is_none(), "two in one");
     harness.refuse(&again, status(404, "NotFound", None));
-    harness.machine.push_event(now, Some(&owner), said());
+    harness.machine.push_event(now, &owner, said());
     let anew = harness.request(Flow::Event).expect("the Event");
     let Operation::RecordEvent(created) = &anew.operation else { panic!("not an Event") };
     assert_eq!((what(&anew), &created.name), ("create events", &event.name));
@@ -254,11 +255,11 @@ fn an_event_of_which_the_server_knows_nothing_any_more_is_recorded_anew() {
 fn no_count_of_an_event_overtakes_one_that_waits_to_be_tried_again() {
     let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
     let now = harness.now();
-    let owner = harness.machine.cache().job(&name("work")).expect("it is cached").job.clone();
+    let owner = Subject::Job(harness.machine.cache().job(&name("work")).expect("it is cached").job.clone());
     let said = || Said { warning: true, of_pod: false, reason: "Odd".into(), message: "again".to_owned() };
     let mut sent = Vec::new();
     for _ in 0..3 {
-        harness.machine.push_event(now, Some(&owner), said());
+        harness.machine.push_event(now, &owner, said());
         let request = harness.request(Flow::Event);
         sent.extend(request.iter().map(what));
         if let Some(request) = request {
@@ -298,11 +299,11 @@ fn a_live_look_at_the_owner_does_not_outlive_a_hold() {
 fn a_resting_flow_of_events_does_not_hold_up_the_end_of_the_process() {
     let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
     let now = harness.now();
-    let owner = harness.machine.cache().job(&name("work")).expect("it is cached").job.clone();
+    let owner = Subject::Job(harness.machine.cache().job(&name("work")).expect("it is cached").job.clone());
     for reason in ["One", "Two"] {
         let said =
             Said { warning: true, of_pod: false, reason: reason.into(), message: "it is odd".to_owned() };
-        harness.machine.push_event(now, Some(&owner), said);
+        harness.machine.push_event(now, &owner, said);
     }
     let first = harness.request(Flow::Event).expect("the first Event");
     harness.machine.handle_command(now, Command::Shutdown);

@@ -16,14 +16,19 @@ mod generated {
             package windlass:host;
             world guest {
                 import windlass:backoff/ask@0.1.0;
+                import windlass:schedule/ask@0.1.0;
+                import windlass:missed-runs/ask@0.1.0;
                 export windlass:core/job@0.1.0;
+                export windlass:core/cron-job@0.1.0;
                 export windlass:core/twin@0.1.0;
             }
         ",
     });
 }
 
-pub(super) use generated::exports::windlass::core::job;
+pub(super) use generated::exports::windlass::core::{cron_job, job};
 pub(super) use generated::windlass::backoff::types as backoff;
 pub(super) use generated::windlass::core::types;
+pub(super) use generated::windlass::missed_runs::types as missed_runs;
+pub(super) use generated::windlass::schedule::types as schedule;
 pub(super) use generated::{Guest, GuestPre};

@@ -1,5 +1,11 @@
 //! Between the core's types and those of wit/core, field by field.
 
+mod cron_job;
+
+pub(super) use cron_job::{
+    cron_job_snapshot, missed_runs_answer, missed_runs_question, schedule_answer, schedule_question,
+};
+
 use windlass_core::fault::Fault;
 use windlass_core::kube::{
     ConditionStatus, JobCondition, OnExitCodesOperator, PodFailurePolicyAction, PodFailurePolicyRule, Time,
@@ -23,11 +29,7 @@ pub(super) fn job_snapshot(snapshot: &JobSnapshot) -> wit_job::Snapshot {
         job: job_view(&snapshot.job),
         pods: columns(&snapshot.pods),
         uncounted: uncounted(&snapshot.uncounted),
-        live_owner: snapshot.live_owner.map(|owner| match owner {
-            LiveOwner::Alive => wit::LiveOwner::Alive,
-            LiveOwner::Terminating => wit::LiveOwner::Terminating,
-            LiveOwner::Gone => wit::LiveOwner::Gone,
-        }),
+        live_owner: snapshot.live_owner.map(live_owner),
         memo: snapshot.memo.clone(),
     }
 }
@@ -52,8 +54,10 @@ pub(super) fn plan(plan: wit::Plan) -> Plan {
     Plan {
         steps: plan.steps.into_iter().map(step).collect(),
         requeue_after_ms: plan.requeue_after_ms,
+        wake_at_ms: plan.wake_at_ms,
         read: plan.read.map(|read| match read {
             wit::Read::Owner => Read::Owner,
+            wit::Read::ActiveJobs => Read::ActiveJobs,
         }),
         action: match plan.action {
             wit::SyncAction::Reconciling => SyncAction::Reconciling,
@@ -99,6 +103,14 @@ pub(super) fn answer(answer: backoff::Answer) -> wit_backoff::Answer {
             ask_again_ms: hold.ask_again_ms,
         }),
         backoff::Answer::Other(name) => wit_backoff::Answer::Other(name),
+    }
+}
+
+fn live_owner(owner: LiveOwner) -> wit::LiveOwner {
+    match owner {
+        LiveOwner::Alive => wit::LiveOwner::Alive,
+        LiveOwner::Terminating => wit::LiveOwner::Terminating,
+        LiveOwner::Gone => wit::LiveOwner::Gone,
     }
 }
 
@@ -272,6 +284,11 @@ fn action(action: wit::Action) -> Action {
         wit::Action::ReleasePods(pods) => Action::ReleasePods(pods),
         wit::Action::WriteJobStatus(status) => Action::WriteJobStatus(status_write(status)),
         wit::Action::DeleteJob => Action::DeleteJob,
+        wit::Action::CreateJobs(slots) => {
+            Action::CreateJobs(slots.into_iter().map(cron_job::job_slot).collect())
+        }
+        wit::Action::DeleteJobs(jobs) => Action::DeleteJobs(jobs),
+        wit::Action::WriteCronJobStatus(status) => Action::WriteCronJobStatus(cron_job::status_write(status)),
         wit::Action::RecordEvent(wit::EventRecord { warning, reason, message }) => {
             Action::RecordEvent(EventRecord { warning, reason: reason.into(), message })
         }

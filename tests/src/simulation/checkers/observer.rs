@@ -81,8 +81,9 @@ impl Observer {
                         Operation::UntrackPod { pod, .. }
                         | Operation::ReleasePod { pod, .. }
                         | Operation::DeletePod(pod) => Some(pod.uid.clone()),
-                        Operation::DeleteJob(job) => Some(job.uid.clone()),
+                        Operation::DeleteJob { job, .. } => Some(job.uid.clone()),
                         Operation::WriteJobStatus(job) => Some(job.metadata.uid.clone()),
+                        Operation::WriteCronJobStatus(cron_job) => Some(cron_job.metadata.uid.clone()),
                         _ => None,
                     };
                     if let Some(uid) = uid {
@@ -153,7 +154,9 @@ pub(super) fn target(operation: &Operation) -> Option<(Kind, Str)> {
         | Operation::ReleasePod { pod, .. }
         | Operation::DeletePod(pod) => (Kind::Pod, pod.name.clone()),
         Operation::WriteJobStatus(job) => (Kind::Job, job.metadata.name.clone()),
-        Operation::DeleteJob(job) => (Kind::Job, job.name.clone()),
+        Operation::CreateJob(manifest) => (Kind::Job, manifest.metadata.name.clone()),
+        Operation::WriteCronJobStatus(cron_job) => (Kind::CronJob, cron_job.metadata.name.clone()),
+        Operation::DeleteJob { job, .. } => (Kind::Job, job.name.clone()),
         Operation::Get { .. } | Operation::RecordEvent(_) => return None,
     })
 }
@@ -164,7 +167,7 @@ fn removes(operation: &Operation) -> Option<Str> {
         Operation::UntrackPod { pod, .. } | Operation::ReleasePod { pod, .. } | Operation::DeletePod(pod) => {
             Some(pod.uid.clone())
         }
-        Operation::DeleteJob(job) => Some(job.uid.clone()),
+        Operation::DeleteJob { job, .. } => Some(job.uid.clone()),
         _ => None,
     }
 }

@@ -70,7 +70,7 @@ impl Preconditions {
                 is_meant(pod, before, Some(*resource_version)).or_else(wrong)?;
                 stays_within(commit, &[Field::Finalizers, Field::Owners])
             }
-            (Operation::DeletePod(target) | Operation::DeleteJob(target), Some(before)) => {
+            (Operation::DeletePod(target) | Operation::DeleteJob { job: target, .. }, Some(before)) => {
                 is_meant(target, before, None).or_else(wrong)?;
                 stays_within(commit, &[Field::Deletion])
             }

@@ -132,6 +132,10 @@ fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
             (known.metadata.uid == *uid).then(|| name.clone())
         }
         // The time to live is a key of its own.
-        Operation::DeleteJob(_) | Operation::Get { .. } | Operation::RecordEvent(_) => None,
+        Operation::DeleteJob { .. }
+        | Operation::CreateJob(_)
+        | Operation::WriteCronJobStatus(_)
+        | Operation::Get { .. }
+        | Operation::RecordEvent(_) => None,
     }
 }

@@ -203,7 +203,15 @@ impl World<'_> {
                     cluster::touch(&mut self.store, Kind::Job, &job.metadata.name, value);
                 }
             }
-            Operation::DeleteJob(_) | Operation::Get { .. } | Operation::RecordEvent(_) => {}
+            Operation::WriteCronJobStatus(cron_job) => {
+                if self.meets(scripted, Fault::Conflict) {
+                    cluster::touch(&mut self.store, Kind::CronJob, &cron_job.metadata.name, value);
+                }
+            }
+            Operation::CreateJob(_)
+            | Operation::DeleteJob { .. }
+            | Operation::Get { .. }
+            | Operation::RecordEvent(_) => {}
         }
         self.digest(None);
     }
@@ -324,7 +332,9 @@ fn target(operation: &Operation) -> Str {
         | Operation::ReleasePod { pod, .. }
         | Operation::DeletePod(pod) => pod.name.clone(),
         Operation::WriteJobStatus(job) => job.metadata.name.clone(),
-        Operation::DeleteJob(job) => job.name.clone(),
+        Operation::CreateJob(manifest) => manifest.metadata.name.clone(),
+        Operation::WriteCronJobStatus(cron_job) => cron_job.metadata.name.clone(),
+        Operation::DeleteJob { job, .. } => job.name.clone(),
         Operation::Get { name, .. } => name.clone(),
         Operation::RecordEvent(event) => format!("{} {}", event.reason, event.message).into(),
     }

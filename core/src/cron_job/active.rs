@@ -1,0 +1,96 @@
+//! status.active: the Jobs of the schedule that have not ended.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::plan::{ActiveJob, EventRecord};
+use crate::view::{JobState, LiveOwner};
+
+use super::complaints::{Complaints, event};
+use super::facts::{Facts, Known};
+
+/// Most Jobs that leave the list in one plan, each with an Event; the rest follow in the next.
+const MAX_LEAVING: usize = 20;
+
+/// What the list is to be before anything is created, and what its changes mean for people.
+#[derive(Default)]
+pub(super) struct Active {
+    /// The Jobs to list.
+    pub(super) listed: Vec<ActiveJob>,
+    /// Of these, the Jobs that are known, by their position among the snapshot's, and not about to go.
+    pub(super) replaceable: Vec<u32>,
+    /// Whether one is listed that the snapshot does not have, though it exists.
+    pub(super) has_unseen: bool,
+    /// Events about those that left it.
+    pub(super) left: Vec<EventRecord>,
+}
+
+impl Active {
+    /// The list as `facts` show it; `complaints` gains the Jobs that nobody expected.
+    pub(super) fn of(facts: &Facts<'_>, complaints: &mut Complaints) -> Self {
+        let mut active = Self::default();
+        for (place, row) in facts.snapshot.active.iter().enumerate() {
+            let listed = ActiveJob::Listed(to_u32(place));
+            let may_leave = active.left.len() < MAX_LEAVING;
+            let known = row.job.and_then(|position| Some((position, facts.jobs.get(position as usize)?)));
+            match known {
+                Some((_, job)) if may_leave && job.row.state != JobState::Unfinished => {
+                    let message = format!("Saw completed job: {}, condition: {}", row.name, condition(job));
+                    active.left.push(event(false, "SawCompletedJob", message));
+                }
+                Some((position, job)) => {
+                    active.listed.push(listed);
+                    if job.row.state == JobState::Unfinished && !job.row.terminating {
+                        active.replaceable.push(position);
+                    }
+                }
+                None if may_leave && row.live == Some(LiveOwner::Gone) => {
+                    let message = format!("Active job went missing: {}", row.name);
+                    active.left.push(event(false, "MissingJob", message));
+                }
+                None => {
+                    active.listed.push(listed);
+                    active.has_unseen = true;
+                }
+            }
+        }
+        active.adopt(facts, complaints);
+        active
+    }
+
+    /// Adds the unfinished Jobs that the schedule made, and whose creation the status does not know: the process
+    /// ended in between, or the write was refused.
+    fn adopt(&mut self, facts: &Facts<'_>, complaints: &mut Complaints) {
+        for (position, job) in facts.jobs.iter().enumerate() {
+            let is_unlisted = job.row.owned && !job.is_listed && job.row.state == JobState::Unfinished;
+            if !is_unlisted || job.row.terminating {
+                continue;
+            }
+            if job.made_for_s.is_some() {
+                self.listed.push(ActiveJob::Known(to_u32(position)));
+                self.replaceable.push(to_u32(position));
+            } else {
+                let message =
+                    format!("Saw a job that the controller did not create or forgot: {}", job.row.name);
+                complaints.warn("UnexpectedJob", message);
+            }
+        }
+    }
+}
+
+/// Whether a live read is to say what became of a listed Job of which nothing is known.
+pub(super) fn wants_read(facts: &Facts<'_>) -> bool {
+    facts.snapshot.active.iter().any(|row| row.job.is_none() && row.live.is_none())
+}
+
+fn condition(job: &Known<'_>) -> &'static str {
+    match job.row.state {
+        JobState::Complete => "Complete",
+        JobState::Failed => "Failed",
+        JobState::Unfinished => "",
+    }
+}
+
+fn to_u32(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,93 @@
+//! What the reconcile of a CronJob knows before it decides: the snapshot, and each Job's instant.
+
+use alloc::vec::Vec;
+
+use crate::fault::Fault;
+use crate::kube::{JobManifest, Time};
+use crate::view::{CronJobSnapshot, CronJobView, JobRow, JobState};
+
+/// Seconds of the unit in which the name of a Job tells its instant.
+const SECONDS_PER_MINUTE: i64 = 60;
+
+/// A snapshot, with each Job's instant.
+pub(super) struct Facts<'snapshot> {
+    /// The snapshot.
+    pub(super) snapshot: &'snapshot CronJobSnapshot,
+    /// The CronJob in it.
+    pub(super) cron_job: &'snapshot CronJobView,
+    /// Its Jobs, and those of others that have a name which it would give.
+    pub(super) jobs: Vec<Known<'snapshot>>,
+    /// The newest instant that has a Job or had one, if there was any.
+    pub(super) last_scheduled_s: Option<i64>,
+}
+
+/// A Job of the snapshot, and what its name says.
+pub(super) struct Known<'snapshot> {
+    /// The Job.
+    pub(super) row: &'snapshot JobRow,
+    /// The instant of the schedule for which it was made, seconds since the Unix epoch; absent: people made it.
+    pub(super) made_for_s: Option<i64>,
+    /// Whether the status lists it as active.
+    pub(super) is_listed: bool,
+}
+
+impl Known<'_> {
+    /// Whether it is the CronJob's and has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.row.owned && self.row.state != JobState::Unfinished
+    }
+}
+
+impl<'snapshot> Facts<'snapshot> {
+    /// The facts of `snapshot`.
+    ///
+    /// # Errors
+    /// A [`Fault`] if the status lists a Job at a position that the snapshot does not have.
+    pub(super) fn read(snapshot: &'snapshot CronJobSnapshot) -> Result<Self, Fault> {
+        let cron_job = &*snapshot.cron_job;
+        let mut jobs: Vec<Known<'_>> = snapshot
+            .jobs
+            .iter()
+            .map(|row| Known { row, made_for_s: made_for_s(cron_job, row), is_listed: false })
+            .collect();
+        for position in snapshot.active.iter().filter_map(|active| active.job) {
+            let job = jobs.get_mut(position as usize).ok_or(Fault::PositionOutOfRange)?;
+            job.is_listed = true;
+        }
+        let newest = jobs.iter().filter(|job| job.row.owned).filter_map(|job| job.made_for_s).max();
+        let stored = cron_job.last_schedule_time.map(|time| time.unix_seconds);
+        Ok(Self { snapshot, cron_job, jobs, last_scheduled_s: newest.max(stored) })
+    }
+
+    /// Wall clock, whole seconds since the Unix epoch.
+    pub(super) fn now_s(&self) -> i64 {
+        Time::from_unix_ms(self.snapshot.now_ms).unix_seconds
+    }
+
+    /// The Job that stands in the way of another one for the instant: its name is taken.
+    pub(super) fn job_named_for(&self, scheduled_s: i64) -> Option<&Known<'snapshot>> {
+        let name = JobManifest::name_at(self.name(), scheduled_s);
+        self.jobs.iter().find(|job| job.row.name == name)
+    }
+
+    /// Name of the CronJob.
+    pub(super) fn name(&self) -> &str {
+        name_of(self.cron_job)
+    }
+}
+
+fn name_of(cron_job: &CronJobView) -> &str {
+    cron_job.owner.rsplit_once('/').map_or(&*cron_job.owner, |(_, name)| name)
+}
+
+/// The instant for which the schedule made a Job, by its name, which tells the minute, and by its annotation, which
+/// tells the second.
+fn made_for_s(cron_job: &CronJobView, row: &JobRow) -> Option<i64> {
+    let minute: i64 = row.name.strip_prefix(name_of(cron_job))?.strip_prefix('-')?.parse().ok()?;
+    let start_s = minute.checked_mul(SECONDS_PER_MINUTE)?;
+    // `+5` and `007` are numbers, too.
+    if JobManifest::name_at(name_of(cron_job), start_s) != row.name {
+        return None;
+    }
+    Some(row.scheduled_s.filter(|at_s| at_s.div_euclid(SECONDS_PER_MINUTE) == minute).unwrap_or(start_s))
+}
