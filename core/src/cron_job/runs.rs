@@ -124,37 +124,38 @@ fn ask(
         seed: seed(facts),
         facts: Vec::new(),
     };
+    let refused = |reason: String, complaints: &mut Complaints| {
+        complaints.warn("UnparseableSchedule", format!("unparseable schedule: {text:?} : {reason}"));
+    };
     // One more than is too many, so that too many can be told from just enough.
     let past = question(to_u32(since_s(facts)), now_s, MAX_MISSED.saturating_add(1), true);
-    let coming = question(now_s, u32::MAX, 1, false);
-    let questions = [past, coming];
-    let mut answers = policy.schedule(&questions).into_iter();
-    let mut firing = |question: &schedule::Question| match answers.next() {
-        Some(schedule::Answer::Fires(firing)) => Ok((firing.at_s, firing.more)),
+    let schedule::Firing { at_s: missed, more: more_before } =
+        firing(policy, &past).map_err(|reason| refused(reason, complaints)).ok()?;
+    let missed: Vec<u32> =
+        missed.into_iter().filter(|at_s| past.after_s < *at_s && *at_s <= past.until_s).collect();
+    // From the last instant on, since an interval counts from there.
+    let coming = question(missed.last().copied().unwrap_or(past.after_s), u32::MAX, 1, false);
+    let next = firing(policy, &coming).map_err(|reason| refused(reason, complaints)).ok()?.at_s;
+    if missed.is_empty() && next.is_empty() {
+        let reason = "no instant of the coming five years matches it";
+        complaints.warn("InvalidSchedule", format!("invalid schedule: {text} : {reason}"));
+        return None;
+    }
+    let next_s = next.first().filter(|at_s| **at_s > now_s).copied().map(i64::from);
+    Some(Answered { missed_s: missed.into_iter().map(i64::from).collect(), more_before, next_s })
+}
+
+/// What the policy answers, or the reason of its refusal; the built-in answer stands in for one that is missing.
+fn firing(policy: &dyn Policy, question: &schedule::Question) -> Result<schedule::Firing, String> {
+    let answer = policy.schedule(core::slice::from_ref(question)).into_iter().next();
+    match answer {
+        Some(schedule::Answer::Fires(firing)) => Ok(firing),
         Some(schedule::Answer::Refused(reason)) => Err(reason),
         Some(schedule::Answer::Other(_)) | None => match schedule::built_in(question) {
-            schedule::Answer::Fires(firing) => Ok((firing.at_s, firing.more)),
+            schedule::Answer::Fires(firing) => Ok(firing),
             schedule::Answer::Refused(reason) => Err(reason),
-            schedule::Answer::Other(_) => Ok((Vec::new(), false)),
+            schedule::Answer::Other(_) => Ok(schedule::Firing::default()),
         },
-    };
-    let [past, coming] = &questions;
-    match (firing(past), firing(coming)) {
-        (Ok((missed, more_before)), Ok((next, _))) => {
-            if missed.is_empty() && next.is_empty() {
-                let reason = "no instant of the coming five years matches it";
-                complaints.warn("InvalidSchedule", format!("invalid schedule: {text} : {reason}"));
-                return None;
-            }
-            let inside = missed.into_iter().filter(|at_s| past.after_s < *at_s && *at_s <= past.until_s);
-            let missed_s = inside.map(i64::from).collect();
-            let next_s = next.first().filter(|at_s| **at_s > now_s).copied().map(i64::from);
-            Some(Answered { missed_s, more_before, next_s })
-        }
-        (Err(reason), _) | (_, Err(reason)) => {
-            complaints.warn("UnparseableSchedule", format!("unparseable schedule: {text:?} : {reason}"));
-            None
-        }
     }
 }
 
