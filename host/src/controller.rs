@@ -14,7 +14,9 @@ mod events;
 mod hold;
 mod notice;
 mod pace;
+mod plans;
 mod report;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod wall_clock;
@@ -23,25 +25,23 @@ mod watches;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use windlass_core::kube::{CompletionMode, ConcurrencyPolicy, Job, Kind};
-use windlass_core::plan::{EventRecord, Plan, Read, SyncAction};
+use windlass_core::kube::Kind;
 use windlass_core::policy::{BuiltIn, Policy};
 use windlass_core::view::{CronJobFlags, JobFlags};
 
 use crate::Now;
-use crate::apply::{Effect, Execution, Failure, SyncStart};
+use crate::apply::{Execution, SyncStart};
 use crate::cache::{Cache, Change};
-use crate::check::check;
-use crate::engine::{EngineFault, Snapshot};
-use crate::key::{Key, KeyKind, Name};
+use crate::engine::Snapshot;
+use crate::key::{Key, Name};
 use crate::queue::Queue;
 use crate::request::{Flow, Operation, Request, RequestId, Term};
-use crate::snapshot::{self, Carried, Gathered, Subject};
+use crate::snapshot::{Carried, Gathered};
 use crate::watch::WatchCommand;
 
 use answers::{Pending, ReadDue};
+use events::Events;
 pub use events::{EventLoss, MAX_PENDING_EVENTS};
-use events::{Events, Said};
 pub use notice::{JobSync, MAX_NOTICES, Notice};
 use pace::Pace;
 use wall_clock::WallClock;
@@ -49,9 +49,6 @@ use watches::Watches;
 
 /// Most runs of a key in a row that end in a stale view before its backoff sets in.
 pub const MAX_STALE_RUNS: u32 = 8;
-
-/// How long a CronJob waits, milliseconds, before it is looked at again whose Jobs cannot be seen for now.
-const JOBS_UNSEEN_WAIT_MS: u64 = 1_000;
 
 /// Settings of the state machine.
 #[derive(Clone, Debug, Default)]
@@ -235,39 +232,6 @@ impl Controller {
         }
     }
 
-    /// Takes in what a worker made of a run.
-    pub fn handle_run(&mut self, now: Now, id: RunId, result: Result<Plan, EngineFault>) {
-        self.stats.inputs += 1;
-        let Some(run) = self.running.remove(&id) else { return };
-        if self.leading != Some(run.term) || self.shutting_down {
-            self.queue.done(&run.key);
-            return;
-        }
-        let plan = match result {
-            Ok(plan) => plan,
-            Err(fault) => {
-                let notice = Notice::EngineFault { key: run.key.clone(), fault };
-                return self.core_fault(now, &run, notice);
-            }
-        };
-        let checked = match check(plan, &run.gathered) {
-            Ok(checked) => checked,
-            Err(defect) => {
-                let notice = Notice::PlanRefused { key: run.key.clone(), defect };
-                return self.core_fault(now, &run, notice);
-            }
-        };
-        let mut execution = Execution::new(run.key.clone(), run.term, checked, run.gathered);
-        execution.sync = run.sync;
-        if let Key::Job(name) = &run.key {
-            execution.start_creates_fast = self.paces.get(name).is_some_and(|pace| pace.creates_succeed);
-        }
-        if run.superseded {
-            execution.stop();
-        }
-        self.begin(now, execution);
-    }
-
     /// Takes in an order.
     pub fn handle_command(&mut self, now: Now, command: Command) {
         self.stats.inputs += 1;
@@ -302,21 +266,6 @@ impl Controller {
         {
             self.reads.push_back(entry.remove());
         }
-    }
-
-    /// The next run that is due.
-    pub fn poll_run(&mut self, now: Now, lane: Lane) -> Option<Run> {
-        let Lane::BuiltIn = lane;
-        let term = self.leading?;
-        if self.shutting_down || !self.watches.are_synced() {
-            return None;
-        }
-        while let Some(key) = self.queue.take(now.monotonic_ms) {
-            if let Some(run) = self.start(now, term, key) {
-                return Some(run);
-            }
-        }
-        None
     }
 
     /// The next request of `flow` that is due.
@@ -402,212 +351,6 @@ impl Controller {
         &self.stats
     }
 
-    /// Takes the snapshot of a key, or settles the key at once where there is nothing to reconcile.
-    fn start(&mut self, now: Now, term: Term, key: Key) -> Option<Run> {
-        if self.held.contains_key(&key) {
-            self.stats.held_runs += 1;
-            self.forget_reads(&key);
-            self.queue.done(&key);
-            return None;
-        }
-        let flags = &self.config.job;
-        let carried = self.carried.get(&key).map(|state| state.carried.clone()).unwrap_or_default();
-        let gathered = match &key {
-            Key::Job(name) => {
-                let pace = self.paces.entry(name.clone()).or_default();
-                let gathered = snapshot::job(&self.cache, name, &pace.flags(flags), now, &carried);
-                pace.looks(now, gathered.as_ref().map_or(0, |gathered| gathered.children.len()));
-                gathered.map(Gathered::without_time_to_live)
-            }
-            Key::TimeToLive(name) => snapshot::time_to_live(&self.cache, name, flags, now, &carried),
-            Key::OrphanPod(name) => {
-                let unread = carried.live_owner.is_none();
-                if let Some(job) = snapshot::orphan_needs_read(&self.cache, name, flags).filter(|_| unread) {
-                    self.begin_read(Execution::waiting_for_read(key, term), job);
-                    return None;
-                }
-                snapshot::orphan(&self.cache, name, flags, carried.live_owner)
-            }
-            Key::CronJob(name) => {
-                if self.must_wait_for_jobs(name) {
-                    self.forget_reads(&key);
-                    self.queue.again(&key, now.monotonic_ms.saturating_add(JOBS_UNSEEN_WAIT_MS));
-                    return None;
-                }
-                let rescheduled_s = self.rescheduled.get(name).copied();
-                snapshot::cron_job(&self.cache, name, &self.config.cron_job, now, rescheduled_s, &carried)
-            }
-        };
-        let Some(gathered) = gathered else {
-            self.carried.remove(&key);
-            match &key {
-                Key::Job(name) => drop(self.paces.remove(name)),
-                Key::CronJob(name) => self.forget_cron_job(&name.clone()),
-                Key::TimeToLive(_) | Key::OrphanPod(_) => {}
-            }
-            self.queue.done(&key);
-            return None;
-        };
-        self.sequence += 1;
-        let id = RunId(self.sequence);
-        self.stats.runs += 1;
-        let snapshot = gathered.snapshot.clone();
-        let job = gathered.subject.job().filter(|_| gathered.scope == KeyKind::Job);
-        let sync = job.and_then(|job| self.sync_of(job, now));
-        let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync };
-        self.running.insert(id, running);
-        Some(Run { id, key, snapshot, policy: self.policy.clone() })
-    }
-
-    fn begin(&mut self, now: Now, execution: Execution) {
-        let key = execution.key.clone();
-        match (execution.read, execution.subject.job()) {
-            (Some(Read::Owner), Some(job)) => {
-                let job = Name::of(&job.metadata);
-                return self.begin_read(execution, job);
-            }
-            (Some(Read::ActiveJobs), _) => return self.begin_reads_of_active(now, execution),
-            (Some(Read::Owner), None) | (None, _) => {}
-        }
-        self.executing.insert(key.clone(), execution);
-        self.take_turn(&key);
-        self.finish_if_complete(now, &key);
-    }
-
-    /// The next write of whichever plan is at turn.
-    fn next_write(&mut self, now: Now) -> Option<(Pending, Operation)> {
-        while let Some(key) = self.turn.pop_front() {
-            let Some(execution) = self.executing.get_mut(&key) else { continue };
-            execution.in_turn = false;
-            let mut effects = Vec::new();
-            let next = execution.next_request(&self.cache, &mut effects);
-            let subject = execution.subject.clone();
-            self.perform(now, &subject, effects);
-            if let Some((ticket, operation)) = next {
-                self.take_turn(&key);
-                return Some((Pending::Write { key, ticket, operation: operation.clone() }, operation));
-            }
-            // What is left waits for an answer, which puts the key back in turn.
-            self.finish_if_complete(now, &key);
-        }
-        None
-    }
-
-    fn take_turn(&mut self, key: &Key) {
-        if let Some(execution) = self.executing.get_mut(key)
-            && !execution.in_turn
-        {
-            execution.in_turn = true;
-            self.turn.push_back(key.clone());
-        }
-    }
-
-    fn perform(&mut self, now: Now, subject: &Subject, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Event(EventRecord { warning, reason, message }) => {
-                    self.push_event(now, subject, Said { warning, of_pod: false, reason, message });
-                }
-                Effect::FailureHandled(action) => self.notice(Notice::FailureHandled { action }),
-            }
-        }
-    }
-
-    /// Ends a plan all of whose steps have settled.
-    fn finish_if_complete(&mut self, now: Now, key: &Key) {
-        let Some(execution) = self.executing.get_mut(key) else { return };
-        let mut effects = Vec::new();
-        execution.advance(&mut effects);
-        let (subject, complete) = (execution.subject.clone(), execution.is_complete());
-        self.perform(now, &subject, effects);
-        if complete && let Some(execution) = self.executing.remove(key) {
-            self.finish(now, execution);
-        }
-    }
-
-    fn finish(&mut self, now: Now, execution: Execution) {
-        let key = execution.key.clone();
-        self.forget_reads(&key);
-        let failure = execution.failure();
-        let is_success = matches!(failure, None | Some(Failure::NamespaceEnding));
-        self.synced(now, &key, execution.sync, execution.action, is_success);
-        let due = self.planned(now, &execution);
-        self.wall_clock.set(now, &key, execution.wake_at_ms);
-        let state = self.carried.entry(key.clone()).or_default();
-        if failure.is_none() || execution.stores_memo() {
-            state.carried.memo = execution.memo;
-        }
-        match failure {
-            // Nothing more can be created in a namespace that is ending, and nothing brings it back.
-            None | Some(Failure::NamespaceEnding) => {
-                state.stale_runs = 0;
-                self.queue.done(&key);
-                if execution.writes > 0 {
-                    self.queue.add(&key, due);
-                }
-                if let Some(after) = execution.requeue_after_ms {
-                    self.queue.add(&key, now.monotonic_ms.saturating_add(after));
-                }
-            }
-            Some(Failure::Stale) if state.stale_runs < MAX_STALE_RUNS => {
-                state.stale_runs += 1;
-                self.queue.again(&key, now.monotonic_ms);
-            }
-            Some(Failure::Stale | Failure::Refused) => {
-                self.queue.failed(&key, now.monotonic_ms);
-            }
-        }
-        if self.carried.get(&key).is_some_and(|state| *state == KeyState::default()) {
-            self.carried.remove(&key);
-        }
-        if self.shutting_down {
-            self.queue.clear();
-        }
-    }
-
-    /// Notes how a plan went for the pace of its Job; gives when what it did is looked at.
-    fn planned(&mut self, now: Now, execution: &Execution) -> u64 {
-        let Key::Job(name) = &execution.key else { return now.monotonic_ms };
-        let Some(pace) = self.paces.get_mut(name) else { return now.monotonic_ms };
-        pace.planned(now, execution.writes);
-        if let Some(succeeded) = execution.creates_succeeded() {
-            pace.creates_succeed = succeeded;
-        }
-        pace.due(now)
-    }
-
-    fn core_fault(&mut self, now: Now, run: &RunningKey, notice: Notice) {
-        self.stats.core_faults += 1;
-        self.notice(notice);
-        self.synced(now, &run.key, run.sync, SyncAction::default(), false);
-        self.forget_reads(&run.key);
-        self.queue.failed(&run.key, now.monotonic_ms);
-    }
-
-    /// Whatever was read for a run is old by the next.
-    fn forget_reads(&mut self, key: &Key) {
-        if let Some(state) = self.carried.get_mut(key) {
-            state.carried.forget_reads();
-        }
-    }
-
-    /// What upstream counts as a sync of `job` that begins now: not one that it passes over.
-    fn sync_of(&self, job: &Job, now: Now) -> Option<SyncStart> {
-        let is_passed_over = job.is_finished()
-            || snapshot::managed_elsewhere(job, &self.config.job)
-            || matches!(job.spec.completion_mode, Some(CompletionMode::Other(_)));
-        (!is_passed_over).then_some(SyncStart { indexed: job.is_indexed(), began_ms: now.monotonic_ms })
-    }
-
-    fn synced(&mut self, now: Now, key: &Key, sync: Option<SyncStart>, action: SyncAction, succeeded: bool) {
-        let job = sync.map(|sync| JobSync {
-            indexed: sync.indexed,
-            action,
-            took_ms: now.monotonic_ms.saturating_sub(sync.began_ms),
-        });
-        self.notice(Notice::Synced { key: key.clone(), succeeded, job });
-    }
-
     /// Ends the term: nothing more of it is sent, and nothing of the cache is trusted.
     fn follow(&mut self) {
         self.leading = None;
@@ -683,17 +426,5 @@ impl Controller {
         self.rescheduled.remove(name);
         self.wall_clock.forget(&key);
         self.supersede(&key);
-    }
-
-    /// Whether nothing may be decided about a CronJob for now: its runs exclude each other, and Jobs are not
-    /// being watched, so that one may run which nobody here knows of.
-    fn must_wait_for_jobs(&self, name: &Name) -> bool {
-        let excludes = self.cache.cron_job(name).is_some_and(|entry| {
-            matches!(
-                entry.cron_job.spec.concurrency_policy,
-                ConcurrencyPolicy::Forbid | ConcurrencyPolicy::Replace
-            )
-        });
-        excludes && !self.watches.follows(Kind::Job)
     }
 }
