@@ -243,8 +243,8 @@ fn masked(message: &str, names: &mut Names) -> String {
 
 /// Faults in one order, since Go's maps have none.
 fn sorted_faults(message: &str) -> String {
-    let Some((head, list)) = message.split_once(" is invalid: [") else { return message.to_owned() };
-    let list = list.strip_suffix(']').unwrap_or(list);
+    let Some((head, list)) = message.split_once(" is invalid: ") else { return message.to_owned() };
+    let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap_or(list);
     let starts = ["spec", "metadata", "status"];
     let mut faults: Vec<String> = Vec::new();
     for part in list.split(", ") {
@@ -256,8 +256,20 @@ fn sorted_faults(message: &str) -> String {
             None => faults.push(part.to_owned()),
         }
     }
+    for fault in &mut faults {
+        hide_reason_of_schedule(fault);
+    }
     faults.sort();
     format!("{head} is invalid: [{}]", faults.join(", "))
+}
+
+/// A declared difference: why a text is no schedule is told in other words, which say the mend.
+fn hide_reason_of_schedule(fault: &mut String) {
+    let Some(rest) = fault.strip_prefix("spec.schedule: Invalid value: \"") else { return };
+    let Some((schedule, reason)) = rest.split_once("\": ") else { return };
+    if !reason.starts_with("cannot use") {
+        *fault = format!("spec.schedule: Invalid value: {schedule:?}: <reason>");
+    }
 }
 
 fn remove(value: &mut Value, path: &[&str]) {

@@ -33,7 +33,12 @@ const STATUS_REQUESTS: usize = 70;
 /// The same for CronJobs: long enough that each of their rules refuses some.
 const CRON_JOB_REQUESTS: usize = 80;
 /// What the API server says where a rule of a CronJob refuses a request; each has to have been heard.
-const CRON_JOB_RULES: [&str; 14] = [
+const CRON_JOB_RULES: [&str; 19] = [
+    "expected exactly 5 fields",
+    "above maximum",
+    "provided bad location",
+    "unrecognized descriptor",
+    "unknown time zone europe/vienna",
     "spec.schedule: Required value",
     "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
     "timeZone must be nil or non-empty string",

@@ -1,5 +1,7 @@
 //! Validation of CronJobs (upstream: pkg/apis/batch/validation). Their statuses are not validated.
 
+use windlass_core::cron_job::schedule::Schedule;
+use windlass_core::cron_job::zone::{Zone, ZoneFault};
 use windlass_core::kube::{ConcurrencyPolicy, CronJob, CronJobSpec, JobSpec};
 
 use super::job::{self, shown};
@@ -50,12 +52,16 @@ fn spec(spec: &CronJobSpec, old: Option<&CronJobSpec>, template: &JobSpec, fault
     }
 }
 
-/// A zone in the schedule's text is refused, unless an older server took one before.
+/// A text that is no schedule is told in the core's words, which say the mend, and not in upstream's. A zone in the
+/// text is refused, unless an older server took one before.
 fn schedule(spec: &CronJobSpec, had_zone: bool, faults: &mut Faults) {
+    let path = "spec.schedule";
+    if let Err(fault) = Schedule::parse(&spec.schedule, Zone::utc()) {
+        faults.invalid_text(path, &spec.schedule, &fault.to_string());
+    }
     if !spec.schedule.contains("TZ") {
         return;
     }
-    let path = "spec.schedule";
     if !had_zone {
         let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
         faults.invalid_text(path, &spec.schedule, detail);
@@ -78,6 +84,13 @@ fn time_zone(zone: &str, faults: &mut Faults) {
     if zone.eq_ignore_ascii_case("Local") {
         let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         faults.invalid_text(path, zone, detail);
+    }
+    match Zone::by_name(zone) {
+        // Upstream's library knows `Local`, which was refused above.
+        Ok(_) | Err(ZoneFault::Local) => {}
+        Err(ZoneFault::Capitals(_) | ZoneFault::Unknown) => {
+            faults.invalid_text(path, zone, &format!("unknown time zone {zone}"));
+        }
     }
 }
 

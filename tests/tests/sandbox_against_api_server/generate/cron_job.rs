@@ -16,9 +16,29 @@ const SCHEDULES: [&str; 9] = [
     "@every 1h30m",
     "  7  *  *  *  *  ",
 ];
-const BAD_SCHEDULES: [&str; 3] = ["", "TZ=UTC 0 3 * * *", "CRON_TZ=Europe/Vienna 0 3 * * *"];
+const BAD_SCHEDULES: [&str; 16] = [
+    "",
+    "   ",
+    "TZ=UTC 0 3 * * *",
+    "CRON_TZ=Europe/Vienna 0 3 * * *",
+    "TZ=Nowhere/Land 0 3 * * *",
+    "TZ=0",
+    "0 3 * *",
+    "0 0 3 * * *",
+    "60 3 * * *",
+    "0 3 0 * *",
+    "5-1 3 * * *",
+    "*/0 3 * * *",
+    "a 3 * * *",
+    "0 3 * * 7",
+    "@never",
+    "@every day",
+];
 const ZONES: [&str; 4] = ["Europe/Vienna", "UTC", "Etc/GMT+5", "America/Argentina/ComodRivadavia"];
-const BAD_ZONES: [&str; 9] = [
+const BAD_ZONES: [&str; 12] = [
+    "Nowhere/Land",
+    "europe/vienna",
+    "local",
     "",
     "Local",
     "../UTC",
