@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use windlass_core::kube::{Object, Str, Uid};
-use windlass_sandbox::cluster::{Cluster, ClusterOptions};
+use windlass_sandbox::cluster::{Cluster, ClusterOptions, Runs};
 use windlass_sandbox::{Actor, Applied, ApplyError, Commit, Store, StoreOptions};
 
 use crate::controller::Config;
@@ -102,6 +102,12 @@ impl Simulation {
     /// Names and uids of the Jobs that the manifests held.
     pub fn applied_jobs(&self) -> impl Iterator<Item = (&Str, &Uid)> {
         self.jobs.iter().map(|(name, uid)| (name, uid))
+    }
+
+    /// What became of the Jobs that the CronJob with that uid made.
+    #[must_use]
+    pub fn runs_of(&self, cron_job: &str) -> Runs {
+        self.driver.cluster().runs_of(cron_job)
     }
 
     /// What was changed since the last call, oldest first; nothing where the options keep no changes.

@@ -4,6 +4,7 @@ mod behavior;
 mod garbage_collector;
 mod kubelet;
 mod nodes;
+mod runs;
 mod scheduler;
 mod work;
 
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use windlass_core::kube::{COMPLETION_INDEX_ANNOTATION, Kind, Object, Pod, Str, Uid};
 
 pub use behavior::ANNOTATION_PREFIX;
+pub use runs::Runs;
 
 use crate::{Actor, Commit, Event, ObjectKey, Regarding, Resource, Store, StoreOptions};
 use behavior::Behavior;
 use kubelet::Words;
 use nodes::Nodes;
+use runs::RunLedger;
 use work::{PodRef, Work, WorkQueue};
 
 /// What a cluster is to be like; delays are milliseconds of virtual time.
@@ -68,6 +71,7 @@ pub struct Cluster {
     unschedulable: BTreeSet<(Str, Str)>,
     /// Pods that an owner has made so far for each index.
     ordinals: BTreeMap<(Uid, Option<u32>), u32>,
+    runs: RunLedger,
     words: Words,
 }
 
@@ -93,6 +97,7 @@ impl Cluster {
             pods: BTreeMap::new(),
             unschedulable: BTreeSet::new(),
             ordinals: BTreeMap::new(),
+            runs: RunLedger::default(),
             words: Words::default(),
         }
     }
@@ -114,6 +119,12 @@ impl Cluster {
     /// Commits since the last call, oldest first; empty unless the store's options record them.
     pub fn drain_commits(&mut self) -> impl ExactSizeIterator<Item = Commit> + '_ {
         self.store.drain_commits()
+    }
+
+    /// What became of the Jobs that the CronJob with that uid made, as long as it is there.
+    #[must_use]
+    pub fn runs_of(&self, cron_job: &str) -> Runs {
+        self.runs.of(cron_job)
     }
 
     /// When something happens next without a request, milliseconds of virtual time.
@@ -165,11 +176,16 @@ impl Cluster {
                 (None, Some(Object::Pod(pod))) => self.note_new_pod(pod),
                 (Some(Object::Pod(old)), Some(Object::Pod(new))) => self.note_changed_pod(old, new),
                 (Some(Object::Pod(old)), None) => self.note_removed_pod(old),
-                (Some(Object::Job(old)), None) => self.forget_ordinals(&old.metadata.uid),
+                (None, Some(Object::Job(new))) => self.runs.note(None, Some(new)),
+                (Some(Object::Job(old)), Some(Object::Job(new))) => self.runs.note(Some(old), Some(new)),
+                (Some(Object::Job(old)), None) => {
+                    self.runs.note(Some(old), None);
+                    self.forget_ordinals(&old.metadata.uid);
+                }
+                (Some(Object::CronJob(old)), None) => self.runs.forget(&old.metadata.uid),
                 (_, Some(Object::Node(node))) => self.note_node(&node.clone()),
                 (Some(Object::Node(node)), None) => self.note_removed_node(&node.metadata.name.clone()),
                 (_, Some(Object::CronJob(_) | Object::Job(_)))
-                | (Some(Object::CronJob(_)), None)
                 | (None, None)
                 | (Some(Object::CronJob(_) | Object::Job(_) | Object::Node(_)), Some(_)) => {}
             }

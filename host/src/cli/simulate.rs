@@ -33,7 +33,7 @@ const LINE: Duration = Duration::from_secs(2);
 
 /// Runs manifests on a cluster in memory, in virtual time, and shows what kubectl would.
 ///
-/// Jobs, Pods, Nodes and Namespaces are served. What a Pod does is told by annotations of its template, such as
+/// CronJobs, Jobs, Pods, Nodes and Namespaces are served. What a Pod does is told by annotations of its template, such as
 /// sandbox.windlass.dev/run-seconds: "5-10"; see docs/simulate.md.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     /// Component to run in place of the core that is built in.
     #[arg(long, value_name = "FILE")]
     core: Option<PathBuf>,
-    /// Form of the result: for people as kubectl shows it, or the final Jobs, Pods and Events as a v1 List.
+    /// Form of the result: for people as kubectl shows it, or the final CronJobs, Jobs, Pods and Events as a v1 List.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
 }

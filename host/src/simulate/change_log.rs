@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use windlass_core::kube::{COMPLETION_INDEX_ANNOTATION, ConditionStatus, Job, Object, Pod, PodPhase};
+use windlass_core::kube::{
+    COMPLETION_INDEX_ANNOTATION, ConditionStatus, CronJob, Job, Object, ObjectMeta, Pod, PodPhase,
+};
 use windlass_sandbox::{Commit, Event, Resource, Verb};
 
 use super::print::seconds;
@@ -55,7 +57,9 @@ fn details(before: Option<&Object>, after: Option<&Object>) -> Vec<String> {
     let mut details = match (before, after) {
         (None, Some(Object::Pod(pod))) => created_pod(pod),
         (Some(Object::Pod(old)), Some(Object::Pod(new))) => changed_pod(old, new),
+        (None, Some(Object::Job(job))) => of_controller(&job.metadata).into_iter().collect(),
         (Some(Object::Job(old)), Some(Object::Job(new))) => changed_job(old, new),
+        (Some(Object::CronJob(old)), Some(Object::CronJob(new))) => changed_cron_job(old, new),
         _ => Vec::new(),
     };
     if let (Some(before), Some(after)) = (before, after) {
@@ -81,9 +85,29 @@ fn details(before: Option<&Object>, after: Option<&Object>) -> Vec<String> {
 
 fn created_pod(pod: &Pod) -> Vec<String> {
     let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
-    let of =
-        pod.metadata.controller().map(|owner| format!("of {}/{}", owner.kind.to_lowercase(), owner.name));
-    of.into_iter().chain(index.map(|index| format!("index {index}"))).collect()
+    of_controller(&pod.metadata).into_iter().chain(index.map(|index| format!("index {index}"))).collect()
+}
+
+/// Whose the object is, if it has a controller.
+fn of_controller(metadata: &ObjectMeta) -> Option<String> {
+    metadata.controller().map(|owner| format!("of {}/{}", owner.kind.to_lowercase(), owner.name))
+}
+
+fn changed_cron_job(old: &CronJob, new: &CronJob) -> Vec<String> {
+    let (before, after) = (&old.status, &new.status);
+    let mut details = Vec::new();
+    if before.active != after.active {
+        details.push(format!("{} active", after.active.len()));
+    }
+    for (what, was, is) in [
+        ("last schedule", before.last_schedule_time, after.last_schedule_time),
+        ("last success", before.last_successful_time, after.last_successful_time),
+    ] {
+        if was != is {
+            details.push(is.map_or_else(|| format!("no {what}"), |is| format!("{what} {is}")));
+        }
+    }
+    details
 }
 
 fn changed_pod(old: &Pod, new: &Pod) -> Vec<String> {

@@ -4,20 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use windlass_core::kube::{Job, Kind, Object, Pod, PodPhase};
+use windlass_core::kube::{CronJob, Job, Kind, Object, Pod, PodPhase};
 use windlass_sandbox::{Event, Store};
 
 use super::Simulation;
 use super::change_log::{change_log, phase};
-use super::print::{PrintedEvent, Regarding, Series, describe_job, get_jobs, human_duration, job_state};
+use super::print::{
+    PrintedEvent, Regarding, Series, describe_cron_job, describe_job, get_cron_jobs, get_jobs,
+    human_duration, job_state,
+};
 
-/// Most Jobs that are described one by one; beyond it the table has to do.
+/// Most CronJobs and Jobs that are described one by one; beyond it the table has to do.
 const MAX_DESCRIBED: usize = 50;
 /// Most unfinished Jobs that are explained one by one.
 const MAX_EXPLAINED: usize = 20;
 
-/// The report for people: with `with_log` the log of changes, then the Jobs as `kubectl get jobs` lists them and
-/// `kubectl describe job` describes each, then what is left to say.
+/// The report for people: with `with_log` the log of changes, then CronJobs and Jobs as `kubectl get` lists them and
+/// `kubectl describe` describes each, then what is left to say. Of the Jobs that a CronJob made, only the newest is
+/// described.
 ///
 /// Ages and times are of simulated time, so that the same simulation gives the same text.
 #[must_use]
@@ -27,33 +31,40 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
         log(&mut report, simulation);
     }
     let store = simulation.store();
-    let jobs = jobs(store);
+    let (cron_jobs, jobs) = (cron_jobs(store), jobs(store));
     let now_unix_ms = store.unix_ms();
-    if jobs.is_empty() {
-        report.push_str("No resources found.\n");
-    } else {
-        report.push_str(&get_jobs(&jobs, now_unix_ms));
-    }
+    report.push_str(&tables(&cron_jobs, &jobs, now_unix_ms));
     let mut events = events_by_object(store);
-    for (position, job) in jobs.iter().take(MAX_DESCRIBED).enumerate() {
-        let about = events.remove(&*job.metadata.uid).unwrap_or_default();
+    let (telling, alike) = worth_describing(&jobs);
+    let mut about = |uid: &str| events.remove(uid).unwrap_or_default();
+    let mut descriptions: Vec<String> = Vec::new();
+    descriptions.extend(
+        cron_jobs
+            .iter()
+            .take(MAX_DESCRIBED)
+            .map(|cron_job| describe_cron_job(cron_job, &about(&cron_job.metadata.uid), now_unix_ms)),
+    );
+    let room = MAX_DESCRIBED - descriptions.len();
+    descriptions.extend(
+        telling.iter().take(room).map(|job| describe_job(job, &about(&job.metadata.uid), now_unix_ms)),
+    );
+    let left_out = cron_jobs.len() + telling.len() - descriptions.len();
+    for (position, description) in descriptions.iter().enumerate() {
         report.push_str(if position == 0 { "\n" } else { "\n\n" });
-        report.push_str(&describe_job(job, &about, now_unix_ms));
+        report.push_str(description);
     }
-    if jobs.len() > MAX_DESCRIBED {
-        let rest = jobs.len() - MAX_DESCRIBED;
-        let _ = writeln!(report, "\n{rest} more Jobs are not described here; -o json has all of them.");
-    }
+    report.push_str(&not_described(left_out, alike));
     report.push('\n');
+    report.push_str(&runs(simulation, &cron_jobs));
     report.push_str(&outcome(simulation, &jobs));
     report
 }
 
-/// The final Jobs, Pods and Events as one `v1 List`, in order of kind, namespace and name; Events by time.
+/// The final CronJobs, Jobs, Pods and Events as one `v1 List`, in order of kind, namespace and name; Events by time.
 #[must_use]
 pub fn list_report(simulation: &Simulation) -> Value {
     let store = simulation.store();
-    let objects = [Kind::Job, Kind::Pod].into_iter().flat_map(|kind| store.objects(kind));
+    let objects = [Kind::CronJob, Kind::Job, Kind::Pod].into_iter().flat_map(|kind| store.objects(kind));
     let items: Vec<Value> =
         objects.map(|object| store.to_json(object)).chain(store.events().map(Store::event_json)).collect();
     json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items })
@@ -87,6 +98,90 @@ fn log(report: &mut String, simulation: &mut Simulation) {
     }
     report.push_str(&change_log(&commits, simulation.store().events()));
     report.push('\n');
+}
+
+fn tables(cron_jobs: &[&CronJob], jobs: &[&Job], now_unix_ms: i64) -> String {
+    match (cron_jobs.is_empty(), jobs.is_empty()) {
+        (true, true) => "No resources found.\n".to_owned(),
+        (true, false) => get_jobs(jobs, now_unix_ms),
+        (false, true) => get_cron_jobs(cron_jobs, now_unix_ms),
+        (false, false) => {
+            format!("{}\n{}", get_cron_jobs(cron_jobs, now_unix_ms), get_jobs(jobs, now_unix_ms))
+        }
+    }
+}
+
+/// The Jobs that are to be described, and how many are not: of a CronJob's, all but the newest are like it.
+fn worth_describing<'a>(jobs: &[&'a Job]) -> (Vec<&'a Job>, usize) {
+    let cron_job = |job: &'a Job| job.metadata.controller().filter(|owner| owner.names(Kind::CronJob));
+    let age = |job: &Job| (job.metadata.creation_timestamp, job.metadata.name.clone());
+    let mut newest: BTreeMap<&str, &Job> = BTreeMap::new();
+    for job in jobs {
+        if let Some(owner) = cron_job(job) {
+            let known = newest.entry(&owner.uid).or_insert(job);
+            if age(job) > age(known) {
+                *known = job;
+            }
+        }
+    }
+    let is_telling = |job: &&&'a Job| {
+        cron_job(job).is_none_or(|owner| {
+            newest.get(&*owner.uid).is_some_and(|newest| newest.metadata.uid == job.metadata.uid)
+        })
+    };
+    let telling: Vec<&Job> = jobs.iter().filter(is_telling).copied().collect();
+    let alike = jobs.len() - telling.len();
+    (telling, alike)
+}
+
+fn not_described(left_out: usize, alike: usize) -> String {
+    let mut text = String::new();
+    if left_out > 0 {
+        let _ = writeln!(text, "\n{left_out} more are not described here; -o json has all of them.");
+    }
+    if alike > 0 {
+        let _ = writeln!(
+            text,
+            "\nOf each CronJob only the newest Job is described; -o json has the {alike} others, too."
+        );
+    }
+    text
+}
+
+/// What became of the Jobs of each CronJob, those that the history limits removed included.
+fn runs(simulation: &Simulation, cron_jobs: &[&CronJob]) -> String {
+    let mut text = String::new();
+    for cron_job in cron_jobs.iter().take(MAX_DESCRIBED) {
+        let runs = simulation.runs_of(&cron_job.metadata.uid);
+        let running = runs.made.saturating_sub(runs.complete + runs.failed + runs.cut_short);
+        let parts: Vec<String> = [
+            (runs.complete, "Complete"),
+            (runs.failed, "Failed"),
+            (runs.cut_short, "deleted before they ended"),
+            (running, "not ended"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+        let separator = if parts.is_empty() { "" } else { ": " };
+        let (name, parts) = (&cron_job.metadata.name, parts.join(", "));
+        let _ = writeln!(text, "cronjob/{name} made {} Jobs{separator}{parts}.", runs.made);
+    }
+    if cron_jobs.len() > MAX_DESCRIBED {
+        let _ = writeln!(text, "and {} more CronJobs", cron_jobs.len() - MAX_DESCRIBED);
+    }
+    text
+}
+
+fn cron_jobs(store: &Store) -> Vec<&CronJob> {
+    store
+        .objects(Kind::CronJob)
+        .filter_map(|object| match object {
+            Object::CronJob(cron_job) => Some(&**cron_job),
+            Object::Job(_) | Object::Pod(_) | Object::Node(_) => None,
+        })
+        .collect()
 }
 
 fn jobs(store: &Store) -> Vec<&Job> {

@@ -1,7 +1,7 @@
 //! Fields that the API does not have: the API server drops them, and kubectl has it refuse them, so that a slip of
 //! the pen is not a silent default.
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ pub(super) fn refusal(document: &Document) -> Option<String> {
     let text = |field: &str| written.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
     let problem = match (version, kind) {
+        ("batch/v1", "CronJob") => problem::<CronJob>(&written),
         ("batch/v1", "Job") => problem::<Job>(&written),
         ("v1", "Pod") => problem::<Pod>(&written),
         ("v1", "Node") => problem::<Node>(&written),
@@ -92,6 +93,19 @@ mod tests {
     }
 
     #[test]
+    fn a_slip_in_the_template_of_a_cron_job_is_told_too() {
+        let text = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\nspec:\n  schedule: '@daily'\n  timezone: UTC\n  \
+                    jobTemplate:\n    spec:\n      backofLimit: 3\n      template: {spec: {containers: []}}\n";
+        assert_eq!(
+            told(text).as_deref(),
+            Some(
+                "job.yaml:1: CronJob \"x\" is refused: CronJob in version \"v1\" cannot be handled as a CronJob: strict \
+                 decoding error: unknown field \"spec.jobTemplate.spec.backofLimit\", unknown field \"spec.timezone\""
+            )
+        );
+    }
+
+    #[test]
     fn values_of_another_shape_are_told_in_the_template_too() {
         let text =
             "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, image: 5}]}\n";
@@ -102,6 +116,8 @@ mod tests {
     fn whole_objects_of_a_server_and_other_kinds_pass() {
         let job = include_str!("../../../../tests/golden/describe/rich-template/job.json");
         assert_eq!(told(job), None);
+        let cron_job = include_str!("../../../../tests/golden/describe/cron-nightly-cleanup/cron-job.json");
+        assert_eq!(told(cron_job), None);
         assert_eq!(told("apiVersion: apps/v1\nkind: Deployment\nfoo: 1\n"), None);
     }
 }

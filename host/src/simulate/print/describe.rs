@@ -1,7 +1,10 @@
 //! `kubectl describe job` (upstream: k8s.io/kubectl pkg/describe, describeJob and DescribePodTemplate).
 
 mod container;
+mod cron_job;
 mod volume;
+
+pub use cron_job::describe_cron_job;
 
 use windlass_core::kube::{
     CompletionMode, Job, LabelSelector, Labels, PodTemplate, SelectorOperator, SelectorRequirement, Str,

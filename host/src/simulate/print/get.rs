@@ -1,6 +1,7 @@
-//! The table of `kubectl get jobs` (upstream: pkg/printers/internalversion, printJob).
+//! The tables of `kubectl get jobs` and `kubectl get cronjobs` (upstream: pkg/printers/internalversion, printJob and
+//! printCronJob).
 
-use windlass_core::kube::{ConditionStatus, Job};
+use windlass_core::kube::{ConditionStatus, CronJob, Job, ObjectMeta};
 
 use super::columns::Columns;
 use super::duration::human_duration;
@@ -13,23 +14,60 @@ const LATE_CONDITIONS: [&str; 3] = ["Suspended", "FailureTarget", "SuccessCriter
 /// they lie in more than one.
 #[must_use]
 pub fn get_jobs(jobs: &[&Job], now_unix_ms: i64) -> String {
-    let namespaced = jobs.windows(2).any(|pair| pair[0].metadata.namespace != pair[1].metadata.namespace);
+    let row = |job: &Job| {
+        format!(
+            "{}\t{}\t{}\t{}\t{}",
+            job.metadata.name,
+            job_state(job),
+            completions(job),
+            duration(job, now_unix_ms),
+            since(job.metadata.creation_timestamp, now_unix_ms)
+        )
+    };
+    table("NAME\tSTATUS\tCOMPLETIONS\tDURATION\tAGE", jobs, |job| (&job.metadata, row(job)))
+}
+
+/// The table of `cron_jobs` as `kubectl get cronjobs` shows it at `now_unix_ms`; with a column for the namespace
+/// where they lie in more than one.
+#[must_use]
+pub fn get_cron_jobs(cron_jobs: &[&CronJob], now_unix_ms: i64) -> String {
+    let row = |cron_job: &CronJob| {
+        let CronJob { metadata, spec, status } = cron_job;
+        let last = status.last_schedule_time;
+        format!(
+            "{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            metadata.name,
+            spec.schedule,
+            spec.time_zone.as_deref().unwrap_or("<none>"),
+            truth(spec.suspend),
+            status.active.len(),
+            last.map_or_else(|| "<none>".to_owned(), |last| since(Some(last), now_unix_ms)),
+            since(metadata.creation_timestamp, now_unix_ms)
+        )
+    };
+    let head = "NAME\tSCHEDULE\tTIMEZONE\tSUSPEND\tACTIVE\tLAST SCHEDULE\tAGE";
+    table(head, cron_jobs, |cron_job| (&cron_job.metadata, row(cron_job)))
+}
+
+/// A field that may be unset as kubectl writes it (upstream: printBoolPtr).
+pub(super) fn truth(value: Option<bool>) -> &'static str {
+    match value {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "<unset>",
+    }
+}
+
+/// A table with `head` and a row for each object, and the namespaces in front where they are more than one.
+fn table<'a, T>(head: &str, objects: &[&'a T], row: impl Fn(&'a T) -> (&'a ObjectMeta, String)) -> String {
+    let rows: Vec<(&ObjectMeta, String)> = objects.iter().map(|object| row(object)).collect();
+    let namespaced = rows.windows(2).any(|pair| pair[0].0.namespace != pair[1].0.namespace);
     let mut out = Columns::of_get();
     let namespace = if namespaced { "NAMESPACE\t" } else { "" };
-    out.line(0, format_args!("{namespace}NAME\tSTATUS\tCOMPLETIONS\tDURATION\tAGE"));
-    for job in jobs {
-        let namespace = if namespaced { format!("{}\t", job.metadata.namespace) } else { String::new() };
-        out.line(
-            0,
-            format_args!(
-                "{namespace}{}\t{}\t{}\t{}\t{}",
-                job.metadata.name,
-                job_state(job),
-                completions(job),
-                duration(job, now_unix_ms),
-                since(job.metadata.creation_timestamp, now_unix_ms)
-            ),
-        );
+    out.line(0, format_args!("{namespace}{head}"));
+    for (metadata, row) in rows {
+        let namespace = if namespaced { format!("{}\t", metadata.namespace) } else { String::new() };
+        out.line(0, format_args!("{namespace}{row}"));
     }
     out.finish()
 }
