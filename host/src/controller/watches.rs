@@ -19,6 +19,10 @@ pub(super) const SOUND_WATCH_MS: u64 = 10_000;
 /// gone back rather than the list as served by a server that lags.
 pub(super) const LAGGING_LISTS: u32 = 3;
 
+/// Kinds that are first listed once the Jobs are there: Pods must never be older than the Jobs that count them, nor
+/// CronJobs than the Jobs whose instants they record, since a Job may go once its instant is recorded.
+const AFTER_JOBS: [Kind; 2] = [Kind::Pod, Kind::CronJob];
+
 /// Lists and watches of all kinds.
 #[derive(Debug)]
 pub(super) struct Watches {
@@ -50,7 +54,7 @@ enum Phase {
     Watching { since: u64 },
     /// Waits until this instant, then lists or watches.
     Waiting { due: u64, list: bool },
-    /// Waits for the first list of Jobs, since Pods must never be older than the Jobs that count them.
+    /// Waits for the first list of Jobs, see [`AFTER_JOBS`].
     AfterJobs,
 }
 
@@ -75,13 +79,13 @@ impl Watches {
         self.streams.values().filter_map(due).min()
     }
 
-    /// Lists every kind anew; Pods once the Jobs are there.
+    /// Lists every kind anew, some of them once the Jobs are there.
     pub(super) fn restart(&mut self) {
         for kind in self.kinds.clone() {
             let (id, phase) = (StreamId(0), Phase::AfterJobs);
             let stream = Stream { id, phase, synced: false, failures: 0, lagging_lists: 0, lists: 0 };
             self.streams.insert(kind, stream);
-            if kind != Kind::Pod {
+            if !AFTER_JOBS.contains(&kind) {
                 self.list(kind);
             }
         }
@@ -97,11 +101,13 @@ impl Watches {
         self.streams.get(&kind).map_or(0, |stream| stream.lists)
     }
 
-    /// Lists Pods for the first time in this term, if that waited for the Jobs.
-    fn begin_pods(&mut self) {
+    /// Lists for the first time in this term what waited for the Jobs.
+    fn begin_after_jobs(&mut self) {
         let waits = |stream: &Stream| matches!(stream.phase, Phase::AfterJobs);
-        if self.streams.get(&Kind::Pod).is_some_and(waits) {
-            self.list(Kind::Pod);
+        for kind in AFTER_JOBS {
+            if self.streams.get(&kind).is_some_and(waits) {
+                self.list(kind);
+            }
         }
     }
 
@@ -242,7 +248,7 @@ impl Controller {
             self.watches.watch(now, kind, version);
         }
         if kind == Kind::Job {
-            self.watches.begin_pods();
+            self.watches.begin_after_jobs();
         }
         self.notice(Notice::Listed { kind, objects: count });
     }
