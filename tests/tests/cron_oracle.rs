@@ -91,6 +91,41 @@ fn clock_changes_move_instants_as_with_the_library() -> Result<()> {
 }
 
 #[test]
+fn days_of_clock_changes_are_found_as_by_the_library() -> Result<()> {
+    let Some(oracle) = or_skip("days_of_clock_changes_are_found_as_by_the_library", Oracle::locate())? else {
+        return Ok(());
+    };
+    let mut questions = Vec::new();
+    for name in distinct_zones() {
+        let zone = Zone::by_name(name)?;
+        for change in changes(&zone, 0, YEARS.end) {
+            // Civil dates lead the search to midnight: what counts is a day that has none, or two.
+            let (before_s, after_s) = (zone.span(change - 1).offset_s, zone.span(change).offset_s);
+            let (low, high) = (change + before_s.min(after_s), change + before_s.max(after_s));
+            if (low - 1).div_euclid(DAY_S) == high.div_euclid(DAY_S) {
+                continue;
+            }
+            // Where a zone left out a whole day, the library goes round in a circle.
+            if high - low >= DAY_S {
+                continue;
+            }
+            // From days before to that day of the week, and from the month before to its first day.
+            let weekday = (high.div_euclid(DAY_S) + 4).rem_euclid(7);
+            let days = [(format!("*/30 0,1,23 * * {weekday}"), 3), ("0 0 1 * *".to_owned(), 40)];
+            for (text, days) in days {
+                let after_ms = (change - days * DAY_S - DAY_S / 8) * 1_000;
+                let window = Window { after_ms, until_s: change + days * DAY_S, limit: 20 };
+                questions.push(Question { text, zone: name, windows: vec![window] });
+            }
+        }
+    }
+    let tally = compare(&oracle, &questions)?;
+    tally.print("days of clock changes");
+    assert!(tally.windows > 3_000, "{tally:?}");
+    Ok(())
+}
+
+#[test]
 fn offsets_are_those_of_go() -> Result<()> {
     let Some(oracle) = or_skip("offsets_are_those_of_go", Oracle::locate())? else { return Ok(()) };
     let mut random = Random::new(3, 3);

@@ -70,6 +70,12 @@ impl Schedule {
         &self.zone
     }
 
+    /// The same rule by the clock of another zone.
+    #[must_use]
+    pub fn in_zone(&self, zone: Zone) -> Self {
+        Self { rule: self.rule, zone }
+    }
+
     /// Seconds from one instant to the next, where the schedule is `@every` so long and looks at no clock.
     #[must_use]
     pub fn interval_s(&self) -> Option<i64> {

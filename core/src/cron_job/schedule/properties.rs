@@ -158,6 +158,20 @@ fn latest_is_the_tail_of_the_chain_around_every_clock_change() {
 }
 
 #[test]
+fn a_day_that_a_zone_left_out_is_passed() {
+    // Samoa went from 29 to 31 December 2011; the library never comes back from there.
+    for (zone, day_before_s) in [("Pacific/Apia", 1_325_066_400), ("Pacific/Kiritimati", 788_695_200)] {
+        for text in ["0 0 * * 2", "30 1 * * 6", "0 0 1 * *", "0 0 5 2 *", "*/7 3 2,31 * *"] {
+            let schedule = schedule(text, zone);
+            let (next, steps) = schedule.next_and_steps(day_before_s);
+            let later = schedule.next(day_before_s + 3 * 86_400);
+            assert!(next.is_some_and(|next| next > day_before_s), "{text} in {zone}");
+            assert!(later >= next && steps < 500, "{text} in {zone}: {steps} steps, {next:?}, {later:?}");
+        }
+    }
+}
+
+#[test]
 fn a_century_is_looked_through_at_once() {
     let century = (0, 3_155_760_000);
     for name in ZONES {

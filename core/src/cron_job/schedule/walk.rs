@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
             }
             let (date, of_day) = self.date_and_rest();
             let (year, month) = month_after(date.year, date.month);
-            self.at_s = self.instant_of(days_of(Date { year, month, day: date.day }) * DAY_S + of_day);
+            self.move_on_to(days_of(Date { year, month, day: date.day }) * DAY_S + of_day);
             if self.step() {
                 return Found::Exhausted;
             }
@@ -153,7 +153,7 @@ impl<'a> Walk<'a> {
                 self.at_s = self.instant_of(days_of(date) * DAY_S);
             }
             let (date, of_day) = self.date_and_rest();
-            self.at_s = self.instant_of((days_of(date) + 1) * DAY_S + of_day);
+            self.move_on_to((days_of(date) + 1) * DAY_S + of_day);
             // Where midnight does not exist, the reading is now an hour early or late.
             let hour = self.reading().hour;
             if hour > 12 {
@@ -242,6 +242,18 @@ impl<'a> Walk<'a> {
     fn date_and_rest(&mut self) -> (Date, i64) {
         let local_s = self.at_s + self.span(self.at_s).offset_s;
         (date_of(local_s.div_euclid(DAY_S)), local_s.rem_euclid(DAY_S))
+    }
+
+    /// Moves to where the clock on the wall shows `local_s`.
+    ///
+    /// Where a zone left out a whole day, that may be no later than before. The library goes round in a circle
+    /// there; this walk goes on after the day that there is not.
+    fn move_on_to(&mut self, local_s: i64) {
+        let from_s = self.at_s;
+        self.at_s = self.instant_of(local_s);
+        if self.at_s <= from_s {
+            self.at_s = self.span(from_s).end_s;
+        }
     }
 
     /// The instant at which the clock on the wall shows `local_s`.
