@@ -69,6 +69,11 @@ impl Fields {
         })
     }
 
+    /// Whether the month does not matter.
+    pub(super) fn every_month(&self) -> bool {
+        (1..=12).all(|month| self.matches_month(month))
+    }
+
     pub(super) fn matches_month(&self, month: u32) -> bool {
         has(self.months, month)
     }
@@ -153,7 +158,7 @@ impl Fields {
     }
 
     /// The first matching day from `days` after 1970-01-01 on.
-    fn date_from(&self, days: i64, last_year: i64) -> Option<i64> {
+    pub(super) fn date_from(&self, days: i64, last_year: i64) -> Option<i64> {
         let Date { mut year, mut month, day } = date_of(days);
         let mut low = from_bit(day);
         while year <= last_year {
