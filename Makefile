@@ -9,7 +9,7 @@ CLUSTER_DIRECTORY ?= target/cluster
 # What is built for this machine: always chosen alike, so that one build shares its dependencies with the next.
 WORKSPACE := --workspace --exclude windlass-core-component
 
-.PHONY: help demo test lint core build cluster cluster-down bench bench-cluster compare mutants sim release
+.PHONY: help demo test lint core build cluster cluster-down bench bench-cluster compare mutants sim fuzz release
 
 help: ## Print this menu
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,9 +42,9 @@ cluster: ## Leave a real control plane running and print its kubeconfig
 cluster-down: ## Stop the control plane that `make cluster` left running
 	@cargo run --quiet -p windlass-control-plane -- down --dir $(CLUSTER_DIRECTORY)
 
-bench: core ## Measure the core on both engines, the state machine and the sandbox
+bench: core ## Measure the core on both engines, schedules, the state machine and the sandbox
 	WINDLASS_REQUIRE_CORE=1 cargo bench $(WORKSPACE) \
-		--bench crossing --bench machine --bench store --bench simulation
+		--bench crossing --bench machine --bench schedule --bench store --bench simulation
 
 bench-cluster: release ## Measure against the built-in Job controller on a real control plane: make bench-cluster ARGS=--quick
 	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --bin cluster-bench
@@ -59,3 +59,6 @@ mutants: ## Show that the invariants see what they should: each mutant must be c
 sim: ## Run simulator seeds: make sim SEEDS=10000 FIRST=1
 	WINDLASS_SEEDS=$(or $(SEEDS),2000) WINDLASS_FIRST_SEED=$(or $(FIRST),1) \
 		cargo test -p windlass-tests --test simulation -- --nocapture
+
+fuzz: ## Try schedules that nobody thought of for a while, on a stable compiler: make fuzz SECONDS=60
+	@./tests/fuzz/run schedule $(or $(SECONDS),60)
