@@ -9,6 +9,9 @@ pub mod schedule;
 mod steps;
 pub mod zone;
 
+#[cfg(test)]
+mod properties;
+
 use alloc::vec::Vec;
 
 use crate::fault::Fault;

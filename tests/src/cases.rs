@@ -5,6 +5,7 @@
 //! goes from plan to plan. The notation is described in tests/cases/README.md. With `UPDATE_CASES=1` in the
 //! environment the expected plans are written anew, to be read before they are committed.
 
+mod cron_job;
 mod parse;
 mod print;
 mod world;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use windlass_host::engine::Engine;
 
+use cron_job::CronWorld;
 use world::World;
 
 /// Environment variable that has the expected plans written anew.
@@ -34,11 +36,32 @@ struct Scene<'text> {
     expected: Vec<&'text str>,
 }
 
-/// Runs every case in `folder` with `engine`, and returns how many there were.
+/// The cluster of a case: one object that is reconciled, and what else there is.
+trait Cluster: Default {
+    /// Changes it as a line of a setting says.
+    fn apply(&mut self, line: &str) -> Result<()>;
+
+    /// The plan that `engine` gives now, as text; the memo and the plan are kept for the next scene.
+    fn reconcile(&mut self, engine: &dyn Engine) -> Result<String>;
+}
+
+/// Runs every case of Jobs in `folder` with `engine`, and returns how many there were.
 ///
 /// # Errors
 /// Every case whose plan is not the expected one, with both, or a file that is no case.
-pub fn run_all(folder: &Path, engine: &dyn Engine) -> Result<usize> {
+pub fn run_jobs(folder: &Path, engine: &dyn Engine) -> Result<usize> {
+    run_all::<World>(folder, engine)
+}
+
+/// Runs every case of CronJobs in `folder` with `engine`, and returns how many there were.
+///
+/// # Errors
+/// Every case whose plan is not the expected one, with both, or a file that is no case.
+pub fn run_cron_jobs(folder: &Path, engine: &dyn Engine) -> Result<usize> {
+    run_all::<CronWorld>(folder, engine)
+}
+
+fn run_all<C: Cluster>(folder: &Path, engine: &dyn Engine) -> Result<usize> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("reading {}", folder.display()))?
         .map(|entry| Ok(entry?.path()))
@@ -47,7 +70,7 @@ pub fn run_all(folder: &Path, engine: &dyn Engine) -> Result<usize> {
     files.sort();
     let mut failures = Vec::new();
     for file in &files {
-        if let Err(failure) = run_file(file, engine) {
+        if let Err(failure) = run_file::<C>(file, engine) {
             failures.push(format!("{}: {failure:#}", file.display()));
         }
     }
@@ -61,10 +84,10 @@ pub fn run_all(folder: &Path, engine: &dyn Engine) -> Result<usize> {
     Ok(files.len())
 }
 
-fn run_file(file: &Path, engine: &dyn Engine) -> Result<()> {
+fn run_file<C: Cluster>(file: &Path, engine: &dyn Engine) -> Result<()> {
     let text = fs::read_to_string(file)?;
     let case = Case::parse(&text)?;
-    let actual = case.play(engine)?;
+    let actual = case.play::<C>(engine)?;
     if actual == text {
         return Ok(());
     }
@@ -99,19 +122,19 @@ impl<'text> Case<'text> {
     }
 
     /// The text of the case with the plans that `engine` gives.
-    fn play(&self, engine: &dyn Engine) -> Result<String> {
+    fn play<C: Cluster>(&self, engine: &dyn Engine) -> Result<String> {
         let mut text = self.head.join("\n") + "\n\n";
-        let mut world = World::default();
+        let mut cluster = C::default();
         for scene in &self.scenes {
             if !scene.opening.is_empty() {
                 text += &format!("\n{}\n", scene.opening);
             }
             for line in &scene.setting {
-                parse::apply(line, &mut world).with_context(|| format!("in the line `{line}`"))?;
+                cluster.apply(line).with_context(|| format!("in the line `{line}`"))?;
                 text += &format!("{line}\n");
             }
             text += "=>\n";
-            text += &world.reconcile(engine)?;
+            text += &cluster.reconcile(engine)?;
         }
         Ok(text)
     }

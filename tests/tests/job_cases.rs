@@ -24,6 +24,6 @@ fn every_job_case_holds_on_the_wasm_core() {
 
 fn holds_on(engine: &dyn Engine) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/job");
-    let count = cases::run_all(&folder, engine).unwrap_or_else(|failure| panic!("{failure:#}"));
+    let count = cases::run_jobs(&folder, engine).unwrap_or_else(|failure| panic!("{failure:#}"));
     assert!(count >= LEAST_CASES, "only {count} cases were found");
 }

@@ -1,5 +1,6 @@
 //! status.active: the Jobs of the schedule that have not ended.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -11,6 +12,8 @@ use super::facts::{Facts, Known};
 
 /// Most Jobs that leave the list in one plan, each with an Event; the rest follow in the next.
 const MAX_LEAVING: usize = 20;
+/// Most Jobs that nobody expected of which one plan tells people.
+const MAX_UNEXPECTED: usize = 8;
 
 /// What the list is to be before anything is created, and what its changes mean for people.
 #[derive(Default)]
@@ -21,6 +24,8 @@ pub(super) struct Active {
     pub(super) replaceable: Vec<u32>,
     /// Whether one is listed that the snapshot does not have, though it exists.
     pub(super) has_unseen: bool,
+    /// Whether one that is not listed is about to go and has not ended.
+    pub(super) has_leaving: bool,
     /// Events about those that left it.
     pub(super) left: Vec<EventRecord>,
 }
@@ -28,12 +33,14 @@ pub(super) struct Active {
 impl Active {
     /// The list as `facts` show it; `complaints` gains the Jobs that nobody expected.
     pub(super) fn of(facts: &Facts<'_>, complaints: &mut Complaints) -> Self {
-        let mut active = Self::default();
+        let (mut active, mut seen) = (Self::default(), BTreeSet::new());
         for (place, row) in facts.snapshot.active.iter().enumerate() {
             let listed = ActiveJob::Listed(to_u32(place));
             let may_leave = active.left.len() < MAX_LEAVING;
             let known = row.job.and_then(|position| Some((position, facts.jobs.get(position as usize)?)));
             match known {
+                // Somebody listed it twice.
+                Some((position, _)) if !seen.insert(position) => {}
                 Some((_, job)) if may_leave && job.row.state != JobState::Unfinished => {
                     let message = format!("Saw completed job: {}, condition: {}", row.name, condition(job));
                     active.left.push(event(false, "SawCompletedJob", message));
@@ -58,18 +65,22 @@ impl Active {
         active
     }
 
-    /// Adds the unfinished Jobs that the schedule made, and whose creation the status does not know: the process
+    /// Adds the unfinished Jobs that the schedule made and whose creation the status does not know: the process
     /// ended in between, or the write was refused.
     fn adopt(&mut self, facts: &Facts<'_>, complaints: &mut Complaints) {
+        let mut unexpected: usize = 0;
         for (position, job) in facts.jobs.iter().enumerate() {
             let is_unlisted = job.row.owned && !job.is_listed && job.row.state == JobState::Unfinished;
-            if !is_unlisted || job.row.terminating {
+            if !is_unlisted {
                 continue;
             }
-            if job.made_for_s.is_some() {
+            if job.row.terminating {
+                self.has_leaving |= job.made_for_s.is_some();
+            } else if job.made_for_s.is_some() {
                 self.listed.push(ActiveJob::Known(to_u32(position)));
                 self.replaceable.push(to_u32(position));
-            } else {
+            } else if unexpected < MAX_UNEXPECTED {
+                unexpected = unexpected.saturating_add(1);
                 let message =
                     format!("Saw a job that the controller did not create or forgot: {}", job.row.name);
                 complaints.warn("UnexpectedJob", message);

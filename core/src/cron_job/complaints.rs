@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::hash::Fnv;
 use crate::kube::Str;
-use crate::plan::EventRecord;
+use crate::plan::{EventRecord, MAX_EVENT_MESSAGE_BYTES};
 
 /// Most complaints that a memo remembers; what more there are is told again.
 const MAX_REMEMBERED: usize = 16;
@@ -45,8 +45,9 @@ impl Complaints {
     }
 }
 
-/// Upstream's spelling of an Event's reason, as a shared string.
-pub(super) fn event(warning: bool, reason: &'static str, message: String) -> EventRecord {
+/// An Event with upstream's spelling of its reason; a message that is too long is cut.
+pub(super) fn event(warning: bool, reason: &'static str, mut message: String) -> EventRecord {
+    message.truncate(message.floor_char_boundary(MAX_EVENT_MESSAGE_BYTES));
     EventRecord { warning, reason: Str::from(reason), message }
 }
 

@@ -7,7 +7,7 @@ use crate::kube::{JobManifest, Time};
 use crate::view::{CronJobSnapshot, CronJobView, JobRow, JobState};
 
 /// Seconds of the unit in which the name of a Job tells its instant.
-const SECONDS_PER_MINUTE: i64 = 60;
+pub(super) const SECONDS_PER_MINUTE: i64 = 60;
 
 /// A snapshot, with each Job's instant.
 pub(super) struct Facts<'snapshot> {
@@ -48,7 +48,7 @@ impl<'snapshot> Facts<'snapshot> {
         let mut jobs: Vec<Known<'_>> = snapshot
             .jobs
             .iter()
-            .map(|row| Known { row, made_for_s: made_for_s(cron_job, row), is_listed: false })
+            .map(|row| Known { row, made_for_s: made_for_s(snapshot, row), is_listed: false })
             .collect();
         for position in snapshot.active.iter().filter_map(|active| active.job) {
             let job = jobs.get_mut(position as usize).ok_or(Fault::PositionOutOfRange)?;
@@ -82,12 +82,23 @@ fn name_of(cron_job: &CronJobView) -> &str {
 
 /// The instant for which the schedule made a Job, by its name, which tells the minute, and by its annotation, which
 /// tells the second.
-fn made_for_s(cron_job: &CronJobView, row: &JobRow) -> Option<i64> {
-    let minute: i64 = row.name.strip_prefix(name_of(cron_job))?.strip_prefix('-')?.parse().ok()?;
+///
+/// People give such names, too: `cron-1`, or `cron-$(date +%s)`. Their Jobs have no annotation, and the minute that
+/// the name tells is one in which the schedule cannot have made a Job: before the CronJob was there, or to come.
+fn made_for_s(snapshot: &CronJobSnapshot, row: &JobRow) -> Option<i64> {
+    let name = name_of(&snapshot.cron_job);
+    let minute: i64 = row.name.strip_prefix(name)?.strip_prefix('-')?.parse().ok()?;
     let start_s = minute.checked_mul(SECONDS_PER_MINUTE)?;
+    let end_s = start_s.checked_add(SECONDS_PER_MINUTE)?;
     // `+5` and `007` are numbers, too.
-    if JobManifest::name_at(name_of(cron_job), start_s) != row.name {
+    if JobManifest::name_at(name, start_s) != row.name {
         return None;
     }
-    Some(row.scheduled_s.filter(|at_s| at_s.div_euclid(SECONDS_PER_MINUTE) == minute).unwrap_or(start_s))
+    match row.scheduled_s {
+        Some(at_s) => Some(at_s).filter(|at_s| (start_s..end_s).contains(at_s)),
+        None => {
+            let now_s = Time::from_unix_ms(snapshot.now_ms).unix_seconds;
+            Some(start_s).filter(|start_s| snapshot.cron_job.created_s < end_s && *start_s <= now_s)
+        }
+    }
 }

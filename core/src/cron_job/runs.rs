@@ -11,7 +11,7 @@ use crate::policy::{Policy, missed_runs, schedule};
 
 use super::active::Active;
 use super::complaints::Complaints;
-use super::facts::Facts;
+use super::facts::{Facts, SECONDS_PER_MINUTE};
 use super::zone::Zone;
 
 /// Most missed instants that a decision looks at; more than these are too many (upstream: 100).
@@ -55,7 +55,7 @@ pub(super) fn decide(
     if free_s.is_empty() || is_held_back(facts, active, latest_s, complaints) {
         return nothing;
     }
-    if more_before || missed_s.len() > MAX_MISSED as usize {
+    if are_too_many(facts, &missed_s, more_before) {
         complaints.warn(
             "TooManyMissedTimes",
             "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
@@ -63,7 +63,7 @@ pub(super) fn decide(
         );
     }
     let slot = |at_s: i64| JobSlot { scheduled_s: at_s, timestamp: timestamp(&zones.written, at_s).into() };
-    Runs { slots: free_s.into_iter().map(slot).collect(), next_s }
+    Runs { slots: at_once(facts, free_s).into_iter().map(slot).collect(), next_s }
 }
 
 /// The zones of a CronJob.
@@ -109,13 +109,34 @@ fn ask(
     if text.contains("TZ") {
         complaints.warn(
             "UnsupportedSchedule",
-            format!("CRON_TZ or TZ used in schedule {text:?} is not officially supported; spec.timeZone is"),
+            format!(
+                "CRON_TZ or TZ used in schedule {text:?} is not officially supported, see \
+                 https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+            ),
         );
     }
-    let now_s = to_u32(facts.now_s());
+    let answered = instants(facts, zones, policy);
+    match answered {
+        Ok(Some(answered)) => Some(answered),
+        Ok(None) => {
+            let reason = "no instant of the coming five years matches it";
+            complaints.warn("InvalidSchedule", format!("invalid schedule: {text} : {reason}"));
+            None
+        }
+        Err(reason) => {
+            complaints.warn("UnparseableSchedule", format!("unparseable schedule: {text:?} : {reason}"));
+            None
+        }
+    }
+}
+
+/// The instants that passed and the next one, or `None` where there are none at all.
+///
+/// The next one is counted from the last that passed, and not from now: `@every` knows no other beginning.
+fn instants(facts: &Facts<'_>, zones: &Zones<'_>, policy: &dyn Policy) -> Result<Option<Answered>, String> {
     let question = |after_s: u32, until_s: u32, limit: u32, latest: bool| schedule::Question {
         owner: facts.cron_job.owner.to_string(),
-        schedule: text.into(),
+        schedule: facts.cron_job.schedule.to_string(),
         zone: zones.read.into(),
         after_s,
         until_s,
@@ -124,49 +145,47 @@ fn ask(
         seed: seed(facts),
         facts: Vec::new(),
     };
-    let refused = |reason: String, complaints: &mut Complaints| {
-        complaints.warn("UnparseableSchedule", format!("unparseable schedule: {text:?} : {reason}"));
-    };
+    let since_s = to_u32(facts.last_scheduled_s.unwrap_or(facts.cron_job.created_s));
+    let now_s = to_u32(facts.now_s());
     // One more than is too many, so that too many can be told from just enough.
-    let past = question(to_u32(since_s(facts)), now_s, MAX_MISSED.saturating_add(1), true);
-    let schedule::Firing { at_s: missed, more: more_before } =
-        firing(policy, &past).map_err(|reason| refused(reason, complaints)).ok()?;
-    let missed: Vec<u32> =
-        missed.into_iter().filter(|at_s| past.after_s < *at_s && *at_s <= past.until_s).collect();
-    // From the last instant on, since an interval counts from there.
-    let coming = question(missed.last().copied().unwrap_or(past.after_s), u32::MAX, 1, false);
-    let next = firing(policy, &coming).map_err(|reason| refused(reason, complaints)).ok()?.at_s;
-    if missed.is_empty() && next.is_empty() {
-        let reason = "no instant of the coming five years matches it";
-        complaints.warn("InvalidSchedule", format!("invalid schedule: {text} : {reason}"));
-        return None;
+    let mut passed = firing(policy, question(since_s, now_s, MAX_MISSED.saturating_add(1), true))?;
+    passed.at_s.retain(|at_s| since_s < *at_s && *at_s <= now_s);
+    let last_s = passed.at_s.last().copied().unwrap_or(since_s);
+    let coming = firing(policy, question(last_s, u32::MAX, 1, false))?;
+    if passed.at_s.is_empty() && coming.at_s.is_empty() {
+        return Ok(None);
     }
-    let next_s = next.first().filter(|at_s| **at_s > now_s).copied().map(i64::from);
-    Some(Answered { missed_s: missed.into_iter().map(i64::from).collect(), more_before, next_s })
+    let passed_count = passed.at_s.len();
+    let missed_s: Vec<i64> =
+        passed.at_s.into_iter().map(i64::from).filter(|at_s| !was_before_edit(facts, *at_s)).collect();
+    Ok(Some(Answered {
+        more_before: passed.more && missed_s.len() == passed_count,
+        missed_s,
+        next_s: coming.at_s.into_iter().find(|at_s| *at_s > now_s).map(i64::from),
+    }))
 }
 
-/// What the policy answers, or the reason of its refusal; the built-in answer stands in for one that is missing.
-fn firing(policy: &dyn Policy, question: &schedule::Question) -> Result<schedule::Firing, String> {
-    let answer = policy.schedule(core::slice::from_ref(question)).into_iter().next();
-    match answer {
-        Some(schedule::Answer::Fires(firing)) => Ok(firing),
-        Some(schedule::Answer::Refused(reason)) => Err(reason),
-        Some(schedule::Answer::Other(_)) | None => match schedule::built_in(question) {
-            schedule::Answer::Fires(firing) => Ok(firing),
-            schedule::Answer::Refused(reason) => Err(reason),
-            schedule::Answer::Other(_) => Ok(schedule::Firing::default()),
+/// The instants that the policy names; what it refuses as a schedule is an error.
+fn firing(policy: &dyn Policy, question: schedule::Question) -> Result<schedule::Firing, String> {
+    let answer = policy.schedule(core::slice::from_ref(&question)).into_iter().next();
+    let mut firing = match answer {
+        Some(schedule::Answer::Fires(firing)) => firing,
+        Some(schedule::Answer::Refused(reason)) => return Err(reason),
+        Some(schedule::Answer::Other(_)) | None => match schedule::built_in(&question) {
+            schedule::Answer::Fires(firing) => firing,
+            schedule::Answer::Refused(reason) => return Err(reason),
+            schedule::Answer::Other(_) => schedule::Firing::default(),
         },
-    }
+    };
+    firing.at_s.sort_unstable();
+    firing.at_s.dedup();
+    Ok(firing)
 }
 
-/// The instant after which the schedule counts, seconds since the Unix epoch: the last run, or the creation, or
-/// the edit that gave the schedule.
-fn since_s(facts: &Facts<'_>) -> i64 {
-    let since_s = facts.last_scheduled_s.unwrap_or(facts.cron_job.created_s);
-    match facts.snapshot.edited_s {
-        Some(edited_s) if !facts.snapshot.flags.edits_run_the_past => since_s.max(edited_s),
-        Some(_) | None => since_s,
-    }
+/// Whether the instant belongs to the time before this process saw the schedule or its zone change.
+fn was_before_edit(facts: &Facts<'_>, at_s: i64) -> bool {
+    !facts.snapshot.flags.edits_run_the_past
+        && facts.snapshot.edited_s.is_some_and(|edited_s| at_s <= edited_s)
 }
 
 /// Which of the missed instants are to be run, by the missed-runs policy; never one that is too late.
@@ -201,7 +220,10 @@ fn choose(
     let mut chosen_s: Vec<i64> =
         positions.iter().filter_map(|position| missed_s.get(*position as usize).copied()).collect();
     chosen_s.sort_unstable();
-    chosen_s.dedup();
+    // A Job's name tells the minute, so each minute gets one, for its latest instant.
+    chosen_s.reverse();
+    chosen_s.dedup_by_key(|at_s| at_s.div_euclid(SECONDS_PER_MINUTE));
+    chosen_s.reverse();
     chosen_s.retain(|at_s| !is_late(facts, *at_s));
     // The latest ones, where a policy wants more than fit.
     chosen_s.split_off(chosen_s.len().saturating_sub(MAX_RUNS))
@@ -211,6 +233,22 @@ fn choose(
 fn is_late(facts: &Facts<'_>, at_s: i64) -> bool {
     let Some(deadline_s) = facts.cron_job.starting_deadline_seconds else { return false };
     at_s.saturating_add(deadline_s) <= facts.now_s()
+}
+
+/// Whether more instants were missed than is plausible, of those that are not too late.
+fn are_too_many(facts: &Facts<'_>, missed_s: &[i64], more_before: bool) -> bool {
+    let on_time = missed_s.iter().filter(|at_s| !is_late(facts, **at_s)).count();
+    on_time > MAX_MISSED as usize || (on_time == missed_s.len() && more_before)
+}
+
+/// Of the instants that want a Job, those that get it at once: where runs may not overlap, the earliest, so that
+/// the others can follow it; where a run replaces the one before it, the latest.
+fn at_once(facts: &Facts<'_>, free_s: Vec<i64>) -> Vec<i64> {
+    match facts.cron_job.concurrency_policy {
+        ConcurrencyPolicy::Allow | ConcurrencyPolicy::Other(_) => free_s,
+        ConcurrencyPolicy::Forbid => free_s.into_iter().take(1).collect(),
+        ConcurrencyPolicy::Replace => free_s.into_iter().next_back().into_iter().collect(),
+    }
 }
 
 /// Whether no Job has the name of the instant's; `complaints` gains one that is another's.
@@ -229,7 +267,7 @@ fn is_free(facts: &Facts<'_>, at_s: i64, complaints: &mut Complaints) -> bool {
 /// Whether an earlier run forbids one now.
 fn is_held_back(facts: &Facts<'_>, active: &Active, latest_s: i64, complaints: &mut Complaints) -> bool {
     let forbids = facts.cron_job.concurrency_policy == ConcurrencyPolicy::Forbid;
-    if forbids && !active.listed.is_empty() {
+    if forbids && (active.has_leaving || !active.listed.is_empty()) {
         complaints.note(
             "JobAlreadyActive",
             "Not starting job because prior execution is running and concurrency policy is Forbid",

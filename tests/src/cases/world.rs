@@ -20,7 +20,7 @@ use windlass_host::engine::{Engine, SharedPolicy, Snapshot};
 use windlass_host::key::Name;
 use windlass_host::snapshot::{self, Carried};
 
-use super::print;
+use super::{Cluster, parse, print};
 
 /// The instant that cases call 0 s: 2026-01-01T00:00:00Z.
 pub(super) const EPOCH_S: i64 = 1_767_225_600;
@@ -97,6 +97,16 @@ impl Default for World {
     }
 }
 
+impl Cluster for World {
+    fn apply(&mut self, line: &str) -> Result<()> {
+        parse::apply(line, self)
+    }
+
+    fn reconcile(&mut self, engine: &dyn Engine) -> Result<String> {
+        self.reconcile_now(engine)
+    }
+}
+
 impl World {
     /// What the case's snapshot is now, the names of the Pods at its positions, and whether the host reads the
     /// Job live before it reconciles at all.
@@ -143,8 +153,7 @@ impl World {
         cache
     }
 
-    /// The plan that `engine` gives now, as text; the memo and the plan are kept for the next scene.
-    pub(super) fn reconcile(&mut self, engine: &dyn Engine) -> Result<String> {
+    fn reconcile_now(&mut self, engine: &dyn Engine) -> Result<String> {
         let (snapshot, names, needs_read) = self.snapshot()?;
         if needs_read {
             return Ok("the host reads the Job live\n".to_owned());
