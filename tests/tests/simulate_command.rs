@@ -46,14 +46,62 @@ fn demo() -> Outcome {
 fn the_demonstration_runs_to_its_end() {
     let Outcome { code, out, err } = demo();
     assert_eq!(code, Some(0), "{err}");
-    let table: Vec<Vec<&str>> = out.lines().take(3).map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(table[0], ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]);
-    assert_eq!(table[1][..3], ["indexed-job", "Complete", "5/5"]);
-    assert_eq!(table[2][..3], ["pi-calculation", "Complete", "1/1"]);
+    let table: Vec<Vec<&str>> = out.lines().take(7).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(table[0], ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST", "SCHEDULE", "AGE"]);
+    assert_eq!(table[1][6..], ["Europe/Vienna", "False", "0", "22h", "24h"]);
+    assert_eq!(table[3], ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]);
+    assert_eq!(table[4][..3], ["daily-cleanup-29453880", "Complete", "1/1"]);
+    assert_eq!(table[5][..3], ["indexed-job", "Complete", "5/5"]);
+    assert_eq!(table[6][..3], ["pi-calculation", "Complete", "1/1"]);
     assert!(out.contains("\nCompleted Indexes:  0-4\n"), "{out}");
     assert!(out.contains("  Normal  Completed         "), "{out}");
-    assert!(out.ends_with("\nJobs: 2 Complete.\n"), "{out}");
+    assert!(out.contains("\nLast Schedule Time:  Thu, 01 Jan 2026 02:00:00 +0000\n"), "{out}");
+    assert!(out.ends_with("\ncronjob/daily-cleanup made 1 Job: 1 Complete.\nJobs: 3 Complete.\n"), "{out}");
     assert!(err.contains("of simulated time") && err.contains("create pods"), "{err}");
+}
+
+#[test]
+fn a_week_of_runs_is_told_by_the_newest_and_counted() {
+    let cron_job = r#"
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: hourly}
+spec:
+  schedule: "@hourly"
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      template:
+        metadata: {annotations: {sandbox.windlass.dev/run-seconds: "60"}}
+        spec: {restartPolicy: Never, containers: [{name: main, image: busybox}]}
+"#;
+    let Outcome { code, out, err } = simulate(&["-f", "-", "--until", "168h"], cron_job);
+    assert_eq!(code, Some(0), "{err}");
+    let rows = |prefix: &str| out.lines().filter(|line| line.starts_with(prefix)).count();
+    assert_eq!(rows("hourly-294"), 3, "so many completed Jobs are kept: {out}");
+    assert_eq!(rows("Name:"), 2, "the CronJob and its newest Job: {out}");
+    assert!(
+        out.contains(
+            "\nOf each CronJob's Jobs only the newest is described; -o json has the other 2, too.\n"
+        )
+    );
+    assert!(out.contains("\ncronjob/hourly made 167 Jobs: 167 Complete.\n"), "{out}");
+}
+
+#[test]
+fn a_cron_job_that_the_api_would_reject_is_told_with_the_mend() {
+    let cron_job = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\nspec:\n  schedule: '0 24 * * *'\n  timeZone: \
+                    Europe/Wien\n  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, \
+                    image: b}]}}}}\n";
+    let Outcome { code, out, err } = simulate(&["-f", "-"], cron_job);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    for part in [
+        "windlass: standard input:1: CronJob \"x\" is refused: CronJob.batch \"x\" is invalid:",
+        "* spec.schedule: Invalid value: \"0 24 * * *\": `24` in the hour is too large; it goes from 0 to 23",
+        "* spec.timeZone: Invalid value: \"Europe/Wien\": unknown time zone Europe/Wien",
+    ] {
+        assert!(err.contains(part), "{part:?} in {err}");
+    }
 }
 
 #[test]
@@ -70,6 +118,16 @@ fn the_log_tells_each_change_in_order_of_time() {
     let log: Vec<&str> = out.lines().take_while(|line| !line.is_empty()).collect();
     assert!(log.iter().any(|line| line.ends_with("created  job/pi-calculation")), "{out}");
     assert!(log.iter().any(|line| line.contains("Complete (CompletionsReached)")), "{out}");
+    assert!(
+        log.iter()
+            .any(|line| line.ends_with("created  job/daily-cleanup-29453880: of cronjob/daily-cleanup")),
+        "{out}"
+    );
+    assert!(
+        log.iter().any(|line| line
+            .contains("status   cronjob/daily-cleanup: 1 active, last schedule 2026-01-01T02:00:00Z")),
+        "{out}"
+    );
     let times: Vec<u64> = log
         .iter()
         .map(|line| {
@@ -88,7 +146,8 @@ fn machines_get_one_list_of_whole_objects_and_nothing_else() {
     assert_eq!((list["apiVersion"].as_str(), list["kind"].as_str()), (Some("v1"), Some("List")));
     let items = list["items"].as_array().expect("items");
     let of_kind = |kind: &str| items.iter().filter(|item| item["kind"] == kind).collect::<Vec<_>>();
-    assert_eq!((of_kind("Job").len(), of_kind("Pod").len()), (2, 6));
+    assert_eq!((of_kind("CronJob").len(), of_kind("Job").len(), of_kind("Pod").len()), (1, 3, 7));
+    assert_eq!(of_kind("CronJob")[0]["status"]["lastScheduleTime"], "2026-01-01T02:00:00Z");
     let indexed =
         of_kind("Job").into_iter().find(|job| job["metadata"]["name"] == "indexed-job").expect("it");
     assert_eq!(indexed["status"]["completedIndexes"], "0-4");

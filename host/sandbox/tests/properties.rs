@@ -12,7 +12,8 @@ use windlass_sandbox::{
 /// One request, about one of a few names so that requests meet.
 #[derive(Clone, Debug)]
 enum Request {
-    CreateJob(u8),
+    CreateCronJob(u8),
+    CreateJob(u8, Option<u8>),
     CreatePod(u8, Option<u8>),
     Patch(Kind, u8, bool),
     Delete(Kind, u8, Option<Propagation>, Option<i64>),
@@ -22,7 +23,7 @@ enum Request {
 const FINALIZER: &str = "example.com/hold";
 
 fn requests() -> impl Strategy<Value = Vec<Request>> {
-    let kind = || prop_oneof![Just(Kind::Job), Just(Kind::Pod)];
+    let kind = || prop_oneof![Just(Kind::CronJob), Just(Kind::Job), Just(Kind::Pod)];
     let propagation = || {
         prop_oneof![
             Just(None),
@@ -32,7 +33,8 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
         ]
     };
     let request = prop_oneof![
-        2 => (0..3_u8).prop_map(Request::CreateJob),
+        1 => (0..3_u8).prop_map(Request::CreateCronJob),
+        2 => (0..3_u8, prop::option::of(0..3_u8)).prop_map(|(name, owner)| Request::CreateJob(name, owner)),
         4 => (0..6_u8, prop::option::of(0..3_u8)).prop_map(|(name, owner)| Request::CreatePod(name, owner)),
         3 => (kind(), 0..6_u8, any::<bool>()).prop_map(|(kind, name, add)| Request::Patch(kind, name, add)),
         3 => (kind(), 0..6_u8, propagation(), prop::option::of(0..3_i64))
@@ -42,37 +44,51 @@ fn requests() -> impl Strategy<Value = Vec<Request>> {
     prop::collection::vec(request, 1..80)
 }
 
-fn job_text(name: u8) -> String {
+/// The spec of a Pod, as its own and as that of a template.
+const POD_SPEC: &str = r#"{"restartPolicy":"Never","containers":[{"name":"main","image":"busybox:1"}]}"#;
+
+fn cron_job_text(name: u8) -> String {
     format!(
-        r#"{{"apiVersion":"batch/v1","kind":"Job","metadata":{{"name":"o{name}"}},"spec":{{"template":{{"spec":
-        {{"restartPolicy":"Never","containers":[{{"name":"main","image":"busybox:1"}}]}}}}}}}}"#
+        r#"{{"apiVersion":"batch/v1","kind":"CronJob","metadata":{{"name":"o{name}"}},"spec":{{"schedule":"@daily",
+        "jobTemplate":{{"spec":{{"template":{{"spec":{POD_SPEC}}}}}}}}}}}"#
+    )
+}
+
+fn job_text(cluster: &Cluster, name: u8, owner: Option<u8>) -> String {
+    let owner = owner_text(cluster, Kind::CronJob, owner);
+    format!(
+        r#"{{"apiVersion":"batch/v1","kind":"Job","metadata":{{{owner}"name":"o{name}"}},"spec":{{"template":
+        {{"spec":{POD_SPEC}}}}}}}"#
     )
 }
 
 fn pod_text(cluster: &Cluster, name: u8, owner: Option<u8>) -> String {
-    let owner = owner.map(|owner| {
-        let name = format!("o{owner}");
-        let uid = cluster
-            .store()
-            .get(Kind::Job, "default", &name)
-            .map_or_else(|_| "gone".to_owned(), |job| job.metadata().uid.to_string());
-        format!(
-            r#""ownerReferences":[{{"apiVersion":"batch/v1","kind":"Job","name":"{name}","uid":"{uid}",
-            "controller":true,"blockOwnerDeletion":true}}],"#
-        )
-    });
+    let owner = owner_text(cluster, Kind::Job, owner);
+    format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{{owner}"name":"o{name}"}},"spec":{POD_SPEC}}}"#)
+}
+
+/// The field with an owner of `kind`, which may be gone.
+fn owner_text(cluster: &Cluster, kind: Kind, owner: Option<u8>) -> String {
+    let Some(owner) = owner else { return String::new() };
+    let name = format!("o{owner}");
+    let found = cluster.store().get(kind, "default", &name);
+    let uid = found.map_or_else(|_| "gone".to_owned(), |owner| owner.metadata().uid.to_string());
     format!(
-        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{{}"name":"o{name}"}},"spec":
-        {{"restartPolicy":"Never","containers":[{{"name":"main","image":"busybox:1"}}]}}}}"#,
-        owner.unwrap_or_default()
+        r#""ownerReferences":[{{"apiVersion":"batch/v1","kind":"{}","name":"{name}","uid":"{uid}",
+        "controller":true,"blockOwnerDeletion":true}}],"#,
+        kind.name()
     )
 }
 
 fn perform(cluster: &mut Cluster, request: &Request) {
     let now_ms = cluster.store().now_ms();
     match request {
-        Request::CreateJob(name) => {
-            let text = job_text(*name);
+        Request::CreateCronJob(name) => {
+            let text = cron_job_text(*name);
+            let _ = cluster.request(now_ms, |store| store.apply_manifest(Actor::USER, &text));
+        }
+        Request::CreateJob(name, owner) => {
+            let text = job_text(cluster, *name, *owner);
             let _ = cluster.request(now_ms, |store| store.apply_manifest(Actor::USER, &text));
         }
         Request::CreatePod(name, owner) => {
@@ -226,7 +242,7 @@ proptest! {
             steps += 1;
             prop_assert!(steps < 10_000, "the surroundings do not come to rest");
         }
-        for object in cluster.store().objects(Kind::Pod).chain(cluster.store().objects(Kind::Job)) {
+        for object in Kind::ALL.into_iter().flat_map(|kind| cluster.store().objects(kind)) {
             let metadata = object.metadata();
             let held = metadata.has_finalizer(FINALIZER);
             let waits = cluster.store().dependents(&metadata.uid).next().is_some();

@@ -142,7 +142,7 @@ fn not_described(left_out: usize, alike: usize) -> String {
     if alike > 0 {
         let _ = writeln!(
             text,
-            "\nOf each CronJob only the newest Job is described; -o json has the {alike} others, too."
+            "\nOf each CronJob's Jobs only the newest is described; -o json has the other {alike}, too."
         );
     }
     text
@@ -166,7 +166,8 @@ fn runs(simulation: &Simulation, cron_jobs: &[&CronJob]) -> String {
         .collect();
         let separator = if parts.is_empty() { "" } else { ": " };
         let (name, parts) = (&cron_job.metadata.name, parts.join(", "));
-        let _ = writeln!(text, "cronjob/{name} made {} Jobs{separator}{parts}.", runs.made);
+        let jobs = if runs.made == 1 { "1 Job".to_owned() } else { format!("{} Jobs", runs.made) };
+        let _ = writeln!(text, "cronjob/{name} made {jobs}{separator}{parts}.");
     }
     if cron_jobs.len() > MAX_DESCRIBED {
         let _ = writeln!(text, "and {} more CronJobs", cron_jobs.len() - MAX_DESCRIBED);
