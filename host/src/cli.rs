@@ -4,24 +4,35 @@
 
 mod completion;
 mod config_file;
+#[cfg(feature = "simulate")]
+mod cron;
 mod engine;
 mod logging;
 mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
 mod values;
+#[cfg(feature = "simulate")]
+mod wall_clock;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+
+/// What `windlass version` and `windlass --version` say after the name.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let (contract, zones) = (windlass_core::CONTRACT_VERSION, windlass_core::cron_job::zone::data_version());
+    format!("{} (core contract {contract}, time zones {zones})", env!("CARGO_PKG_VERSION"))
+});
 
 /// Exit code of wrong usage.
 const WRONG_USAGE: u8 = 2;
 
 /// Runs Kubernetes Jobs.
 #[derive(Debug, Parser)]
-#[command(name = "windlass", version, about, disable_help_subcommand = true)]
+#[command(name = "windlass", version = VERSION.as_str(), about, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,7 +45,10 @@ enum Command {
     /// Run manifests on a cluster in memory, in virtual time, and show what kubectl would.
     #[cfg(feature = "simulate")]
     Simulate(Box<simulate::Arguments>),
-    /// Print the version, and that of the contract between host and core.
+    /// Say what a CronJob's schedule means, without a cluster.
+    #[cfg(feature = "simulate")]
+    Cron(cron::Arguments),
+    /// Print the version, that of the contract between host and core, and that of the time zones.
     Version,
     /// Print a script that completes commands and flags in a shell.
     Completion(completion::Arguments),
@@ -59,7 +73,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(arguments) => run::run(*arguments),
         #[cfg(feature = "simulate")]
         Command::Simulate(arguments) => simulate::run(&arguments),
-        Command::Version => version(),
+        #[cfg(feature = "simulate")]
+        Command::Cron(arguments) => cron::run(&arguments),
+        Command::Version => {
+            println!("windlass {}", *VERSION);
+            Ok(())
+        }
         Command::Completion(arguments) => completion::print(&arguments),
     };
     match done {
@@ -73,12 +92,6 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every command has the same shape")]
-fn version() -> Result<(), Failure> {
-    println!("windlass {} (core contract {})", env!("CARGO_PKG_VERSION"), windlass_core::CONTRACT_VERSION);
-    Ok(())
 }
 
 /// Prints help where it was asked for; else what is wrong, in one sentence.

@@ -1,7 +1,6 @@
 //! `windlass simulate`.
 
 mod fields;
-mod wall_clock;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -19,8 +18,8 @@ use windlass_host::simulate::{MAX_NODES, Options, Simulation};
 use windlass_sandbox::cluster::Cluster;
 
 use super::values::{EngineName, Length};
+use super::wall_clock::WallClock;
 use super::{Failure, engine};
-use wall_clock::WallClock;
 
 /// What a file of a directory must end with to be read.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
