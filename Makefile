@@ -46,11 +46,11 @@ bench: core ## Measure the core on both engines, schedules, the state machine an
 	WINDLASS_REQUIRE_CORE=1 cargo bench $(WORKSPACE) \
 		--bench crossing --bench machine --bench schedule --bench store --bench simulation
 
-bench-cluster: release ## Measure against the built-in Job controller on a real control plane: make bench-cluster ARGS=--quick
+bench-cluster: release ## Measure against the built-in controllers on a real control plane: make bench-cluster ARGS=--quick
 	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --bin cluster-bench
 	@"$${CARGO_TARGET_DIR:-target}/release/cluster-bench" $(ARGS)
 
-compare: build ## Print row by row whether Jobs look as with the built-in controller on a real control plane
+compare: build ## Print row by row whether Jobs and CronJobs look as with the built-in controllers on a real control plane
 	@cargo run --quiet -p windlass-side-by-side --bin compare -- $(ARGS)
 
 mutants: ## Show that the invariants see what they should: each mutant must be caught

@@ -1,5 +1,5 @@
-//! `windlass run` on a real control plane: what users see of a Job is what the built-in controller shows, and
-//! no crash makes it miscount.
+//! `windlass run` on a real control plane: what users see of Jobs and CronJobs is what the built-in controllers show,
+//! and no crash makes it miscount or run anything twice.
 //!
 //! Needs the binary, which `cargo build -p windlass-host` makes; a machine without a control plane's binaries
 //! skips the tests that need one, and says so.
@@ -8,6 +8,8 @@
 mod compare;
 #[path = "real_cluster/crash.rs"]
 mod crash;
+#[path = "real_cluster/cron_jobs.rs"]
+mod cron_jobs;
 #[path = "real_cluster/outage.rs"]
 mod outage;
 #[path = "real_cluster/process.rs"]

@@ -22,7 +22,16 @@ impl Stopwatch {
 
 /// The present second as Kubernetes writes it.
 pub(crate) fn now() -> String {
+    time(unix_seconds())
+}
+
+/// A second since the Unix epoch as Kubernetes writes it.
+pub(crate) fn time(unix_seconds: i64) -> String {
+    jiff::Timestamp::from_second(unix_seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// The present second since the Unix epoch.
+pub(crate) fn unix_seconds() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }

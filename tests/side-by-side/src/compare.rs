@@ -1,4 +1,4 @@
-//! The same Jobs with the built-in controller and with Windlass: what a user sees of them, row by row.
+//! The same Jobs and CronJobs with the built-in controllers and with Windlass: what a user sees of them, row by row.
 //!
 //! Every scenario ([`scenarios`]) is run in a namespace of its own, all at once, first with the built-in controller
 //! and then with ours, on one control plane. What its script waits for is one check; the other is that everything
@@ -27,9 +27,18 @@ use crate::client::{Client, PAUSE};
 /// The user as whom scripts act.
 const SCRIPT_USER: &str = "script";
 /// Built-in controllers that both sides run with.
-const OTHERS: &str = "garbage-collector-controller,namespace-controller";
+const OTHERS: &str = "garbage-collector-controller,namespace-controller,resourcequota-controller";
 /// Those that Windlass takes the place of.
-const REPLACED: &str = "job-controller,ttl-after-finished-controller";
+const REPLACED: &str = "job-controller,ttl-after-finished-controller,cronjob-controller";
+
+/// What both sides are judged by, and the quotas that scenarios wait for.
+const WATCHED: [&str; 5] = [
+    "/apis/batch/v1/cronjobs",
+    "/apis/batch/v1/jobs",
+    "/api/v1/pods",
+    "/api/v1/events",
+    "/api/v1/resourcequotas",
+];
 
 /// What came of one scenario.
 #[derive(Debug)]
@@ -134,7 +143,7 @@ fn judge(scenario: &Scenario, built_in: Result<Value>, ours: Result<Value>) -> R
 async fn run_all(plane: &ControlPlane, scenarios: &[Scenario], side: &str) -> Result<Vec<Result<Value>>> {
     let client = Client::connect(plane.as_user(SCRIPT_USER)?.kubeconfig()).await?;
     let (state, kubelet) = (State::default(), Kubelet::new(client.clone()));
-    let watches = ["/apis/batch/v1/jobs", "/api/v1/pods", "/api/v1/events"].map(|path| {
+    let watches = WATCHED.map(|path| {
         let (client, state, kubelet) = (client.clone(), state.clone(), kubelet.clone());
         tokio::spawn(async move {
             loop {

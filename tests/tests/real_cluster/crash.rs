@@ -16,7 +16,7 @@ const KILLS: u32 = 50;
 /// Most lines of the log, about one a request, after which a process is killed.
 const MAX_LINES: u64 = 30;
 /// How long a line is waited for before the process is killed all the same.
-const SILENCE: Duration = Duration::from_secs(3);
+pub(super) const SILENCE: Duration = Duration::from_secs(3);
 
 #[test]
 fn no_kill_makes_an_indexed_job_miscount() -> Result<()> {
@@ -149,15 +149,16 @@ fn job(name: &str) -> String {
     .to_string()
 }
 
-fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Numbers from a seed: splitmix64.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    /// The next number below `limit`.
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -88,9 +88,9 @@ impl Windlass {
 
     /// Waits until every cache is synced.
     pub(super) fn wait_synced(&mut self) -> Result<()> {
-        for kind in ["jobs", "pods"] {
+        for kind in ["cronjobs", "jobs", "pods"] {
             loop {
-                let listed = |line: &String| line.contains("listed") && line.ends_with(kind);
+                let listed = |line: &String| line.contains("listed") && line.ends_with(&format!(" {kind}"));
                 if self.seen.iter().any(listed) {
                     break;
                 }

@@ -1,7 +1,7 @@
 //! What is to be the same with either controller: everything that was told of a namespace, without what chance,
 //! time and place make of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -12,6 +12,17 @@ const SUFFIX: usize = 5;
 
 /// Fields that differ from run to run and say nothing.
 const CHANCE: [&str; 4] = ["uid", "resourceVersion", "managedFields", "namespace"];
+
+/// Where a Job tells its instant.
+const INSTANT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+
+/// Digits of the minute since the Unix epoch that ends the name of a CronJob's Job.
+const MINUTE_DIGITS: usize = 8;
+
+/// Events of which it is chance how often they are told: each attempt, or each look of the built-in controller, tells
+/// one.
+const REPEATED: [&str; 5] =
+    ["FailedCreate", "InvalidSchedule", "JobAlreadyActive", "TooManyMissedTimes", "UnexpectedJob"];
 
 /// Everything of a namespace that is to be the same.
 pub(super) fn namespace(told: &Told, namespace: &str) -> Value {
@@ -25,15 +36,39 @@ pub(super) fn namespace(told: &Told, namespace: &str) -> Value {
             let mut plain = names.plain(job);
             plain["conditions in order"] =
                 conditions.iter().map(|condition| names.plain(condition)).collect();
-            (name, plain)
+            (names.text(&name), plain)
         })
         .collect();
-    let mut created: Vec<Value> = told.created(namespace).into_iter().map(|pod| names.pod(pod)).collect();
+    let cron_jobs: Map<String, Value> = told
+        .cron_jobs(namespace)
+        .into_iter()
+        .map(|cron_job| {
+            let name = text(&cron_job["metadata"]["name"]);
+            let mut plain = names.plain(cron_job);
+            plain["active in order"] =
+                told.active(namespace, &name).iter().map(|active| names.plain(active)).collect();
+            plain["active refers to Jobs"] = refers_to_jobs(cron_job, told, namespace);
+            (names.text(&name), plain)
+        })
+        .collect();
+    let mut created_jobs: Vec<Value> = told
+        .created_jobs(namespace)
+        .into_iter()
+        .map(|(job, finalizers)| {
+            let mut plain = names.without_status(job);
+            plain["finalizers in the end"] = json!(finalizers);
+            plain
+        })
+        .collect();
+    let mut created: Vec<Value> =
+        told.created(namespace).into_iter().map(|pod| names.without_status(pod)).collect();
     let mut left: Vec<Value> = told.pods(namespace).into_iter().map(|pod| names.rest(pod)).collect();
-    for pods in [&mut created, &mut left] {
-        pods.sort_by_key(Value::to_string);
+    for objects in [&mut created, &mut left, &mut created_jobs] {
+        objects.sort_by_key(Value::to_string);
     }
     json!({
+        "cron jobs": cron_jobs,
+        "jobs created": created_jobs,
         "jobs": jobs,
         "pods created": created,
         "pods left": left,
@@ -51,7 +86,7 @@ pub(super) fn differences(built_in: &Value, ours: &Value) -> Vec<(String, String
 fn compare(path: &str, built_in: &Value, ours: &Value, found: &mut Vec<(String, String, String)>) {
     match (built_in, ours) {
         (Value::Object(left), Value::Object(right)) => {
-            let keys: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
             for key in keys {
                 let of = |fields: &Map<String, Value>| fields.get(key).cloned().unwrap_or(Value::Null);
                 compare(&format!("{path}/{key}"), &of(left), &of(right), found);
@@ -67,9 +102,26 @@ fn compare(path: &str, built_in: &Value, ours: &Value, found: &mut Vec<(String, 
     }
 }
 
-/// What is called differently in each run: uids, names of Pods, the namespace.
+/// Whether each Job that is listed as active is named with the namespace, the uid and some version of one that was.
+fn refers_to_jobs(cron_job: &Value, told: &Told, namespace: &str) -> Value {
+    let jobs = told.created_jobs(namespace);
+    let active = cron_job["status"]["active"].as_array().into_iter().flatten();
+    active
+        .map(|listed| {
+            listed["namespace"] == namespace
+                && !text(&listed["resourceVersion"]).is_empty()
+                && jobs.iter().any(|(job, _)| {
+                    ["uid", "name"].iter().all(|field| job["metadata"][field] == listed[field])
+                })
+        })
+        .collect()
+}
+
+/// What is called differently in each run: uids, names of Pods, the namespace, and the minutes in the names of Jobs.
 struct Names {
     replacements: Vec<(String, String)>,
+    /// The minutes for which there were Jobs, ascending.
+    minutes: Vec<i64>,
 }
 
 impl Names {
@@ -83,14 +135,18 @@ impl Names {
                 replacements.push((name.clone(), format!("{prefix}*")));
             }
         }
-        for object in told.jobs(namespace).into_iter().chain(told.created(namespace)) {
+        let jobs = told.created_jobs(namespace).into_iter().map(|(job, _)| job);
+        let minutes: BTreeSet<i64> =
+            jobs.clone().filter_map(|job| minute_of(&job["metadata"]["name"])).collect();
+        let objects = jobs.chain(told.created(namespace)).chain(told.cron_jobs(namespace));
+        for object in objects {
             for uid in [&object["metadata"]["uid"], &object["metadata"]["ownerReferences"][0]["uid"]] {
                 replacements.push((text(uid), "UID".to_owned()));
             }
         }
         replacements.push((namespace.to_owned(), "NAMESPACE".to_owned()));
         replacements.retain(|(from, _)| !from.is_empty());
-        Self { replacements }
+        Self { replacements, minutes: minutes.into_iter().collect() }
     }
 
     fn plain(&self, value: &Value) -> Value {
@@ -100,8 +156,13 @@ impl Names {
                 .filter(|(field, _)| !CHANCE.contains(&field.as_str()))
                 .map(|(field, value)| {
                     let is_time = field.ends_with("Time") || field.ends_with("Timestamp");
-                    let value =
-                        if is_time && value.is_string() { json!("a time") } else { self.plain(value) };
+                    let value = match value.as_str() {
+                        Some(time) if field == INSTANT || field == "lastScheduleTime" => {
+                            json!(self.instant(time))
+                        }
+                        Some(_) if is_time => json!("a time"),
+                        Some(_) | None => self.plain(value),
+                    };
                     (field.clone(), value)
                 })
                 .collect(),
@@ -112,14 +173,44 @@ impl Names {
     }
 
     fn text(&self, text: &str) -> String {
-        self.replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        let text = self.replacements.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+        let mut parts = text.split('-');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            match (part.get(..digits), part.get(digits..)) {
+                (Some(minute), Some(rest)) if digits == MINUTE_DIGITS => {
+                    format!("{text}-{}{rest}", self.minute(minute.parse().unwrap_or_default()))
+                }
+                _ => format!("{text}-{part}"),
+            }
+        })
     }
 
-    /// A Pod as it was created.
-    fn pod(&self, pod: &Value) -> Value {
-        let mut plain = self.plain(pod);
+    /// Which of the minutes that have Jobs one is. No lower case: a Pod's name ends in five such letters.
+    fn minute(&self, minute: i64) -> String {
+        match self.minutes.iter().position(|known| *known == minute) {
+            Some(position) => format!("MINUTE{position}"),
+            None => "MINUTE".to_owned(),
+        }
+    }
+
+    /// Which of the minutes that have Jobs an instant is in, and how it is written.
+    fn instant(&self, time: &str) -> String {
+        let Ok(instant) = time.parse::<jiff::Timestamp>() else { return time.to_owned() };
+        let second = instant.as_second().rem_euclid(60);
+        let zone = time.get("0000-00-00T00:00:00".len()..).unwrap_or_default();
+        match self.minute(instant.as_second().div_euclid(60)).as_str() {
+            "MINUTE" => "a time".to_owned(),
+            known => format!("{known} and {second} s, {zone}"),
+        }
+    }
+
+    /// An object as it was created.
+    fn without_status(&self, object: &Value) -> Value {
+        let mut plain = self.plain(object);
         if let Some(fields) = plain.as_object_mut() {
-            // A watch that was late has told of one that runs already.
+            // A watch that was late has told of what was done since.
             fields.remove("status");
         }
         plain
@@ -153,12 +244,17 @@ impl Names {
             let message = without_suffix(&key[2], &format!("{}-", text(&of["name"])));
             let key = format!("{} {} {source}: {}: {}", text(&of["kind"]), key[0], key[1], message);
             let times = event["series"]["count"].as_u64().or(event["count"].as_u64()).unwrap_or(1).max(1);
-            // How often a create is tried in vain hangs on when it is tried.
-            let times = if event["reason"] == "FailedCreate" { 0 } else { times };
+            let times = if REPEATED.iter().any(|reason| event["reason"] == *reason) { 0 } else { times };
             *counts.entry(key).or_default() += times;
         }
         json!(counts)
     }
+}
+
+/// The minute since the Unix epoch in the name of a CronJob's Job.
+fn minute_of(name: &Value) -> Option<i64> {
+    let (_, minute) = name.as_str()?.rsplit_once('-')?;
+    (minute.len() == MINUTE_DIGITS).then(|| minute.parse().ok())?
 }
 
 /// A text in which the first name that begins with `prefix` ends in a star: that of a Pod that never was.
@@ -184,6 +280,16 @@ mod tests {
         assert_eq!(told("it-ab3de"), "pods \"it-*\" is forbidden");
         assert_eq!(told("it-*"), "pods \"it-*\" is forbidden");
         assert_eq!(told("it-0"), "pods \"it-0\" is forbidden");
+    }
+
+    #[test]
+    fn a_minute_is_known_by_its_place_among_those_that_have_jobs() {
+        let names = Names { replacements: Vec::new(), minutes: vec![29_384_756, 29_384_758] };
+        assert_eq!(names.text("it-29384758-ab3de"), "it-MINUTE1-ab3de");
+        assert_eq!(names.text("Job.batch \"it-29384757\" is invalid"), "Job.batch \"it-MINUTE\" is invalid");
+        assert_eq!(names.text("it-293847580"), "it-293847580");
+        assert_eq!(names.instant("2025-11-14T02:56:00+01:00"), "MINUTE0 and 0 s, +01:00");
+        assert_eq!(names.instant("2025-11-14T01:57:00Z"), "a time");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The scenarios: what is done to Jobs, the same with either controller.
+//! The scenarios: what is done to Jobs and CronJobs, the same with either controller.
 
 mod counting;
+mod cron_jobs;
 mod ending;
 mod failing;
 mod living;
@@ -37,7 +38,10 @@ pub(super) struct Declared {
 
 /// Every scenario.
 pub(super) fn all() -> Vec<Scenario> {
-    [counting::all(), failing::all(), ending::all(), living::all()].into_iter().flatten().collect()
+    [counting::all(), failing::all(), ending::all(), living::all(), cron_jobs::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A scenario without declared differences.

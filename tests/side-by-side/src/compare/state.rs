@@ -1,6 +1,6 @@
-//! What the API server has told of Jobs, Pods and Events so far, and waiting for it to tell more.
+//! What the API server has told of CronJobs, Jobs, Pods and Events so far, and waiting for it to tell more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -16,7 +16,15 @@ pub(super) struct State {
 /// Objects by namespace and name.
 #[derive(Default)]
 pub(super) struct Told {
+    cron_jobs: BTreeMap<Place, Value>,
+    /// The Jobs that each CronJob has listed as active, whenever the list changed.
+    active: BTreeMap<Place, Vec<Value>>,
     jobs: BTreeMap<Place, Value>,
+    /// Every Job as it was when it was first told of, by namespace and uid.
+    created_jobs: BTreeMap<Place, Value>,
+    /// Finalizers that a Job was ever seen to have, by namespace and uid: they tell how it was deleted.
+    finalizers: BTreeMap<Place, BTreeSet<String>>,
+    quotas: BTreeMap<Place, Value>,
     pods: BTreeMap<Place, Value>,
     events: BTreeMap<Place, Value>,
     /// Every Pod as it was when it was first told of, by namespace and uid: a name may be used again.
@@ -42,7 +50,15 @@ impl State {
         let mut told = self.told();
         let told = &mut *told;
         let kind = match object["kind"].as_str() {
+            Some("CronJob") => {
+                note_active(told.active.entry(place.clone()).or_default(), object);
+                &mut told.cron_jobs
+            }
             Some("Job") => {
+                let identity = (place.0.clone(), text(&object["metadata"]["uid"]));
+                let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+                told.finalizers.entry(identity.clone()).or_default().extend(finalizers.map(text));
+                told.created_jobs.entry(identity).or_insert_with(|| object.clone());
                 note_conditions(told.conditions.entry(place.clone()).or_default(), object);
                 &mut told.jobs
             }
@@ -52,6 +68,7 @@ impl State {
                 &mut told.pods
             }
             Some("Event") => &mut told.events,
+            Some("ResourceQuota") => &mut told.quotas,
             _ => return,
         };
         if gone {
@@ -74,6 +91,34 @@ impl State {
 }
 
 impl Told {
+    /// A CronJob, or null.
+    pub(super) fn cron_job(&self, namespace: &str, name: &str) -> &Value {
+        self.cron_jobs.get(&(namespace.to_owned(), name.to_owned())).unwrap_or(&Value::Null)
+    }
+
+    /// The CronJobs of a namespace.
+    pub(super) fn cron_jobs(&self, namespace: &str) -> Vec<&Value> {
+        of(&self.cron_jobs, namespace)
+    }
+
+    /// The names of the Jobs that a CronJob has listed as active, whenever the list changed.
+    pub(super) fn active(&self, namespace: &str, name: &str) -> &[Value] {
+        self.active.get(&(namespace.to_owned(), name.to_owned())).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Every Job that a namespace ever had, as it was created, with the finalizers that it was ever seen to have.
+    pub(super) fn created_jobs(&self, namespace: &str) -> Vec<(&Value, &BTreeSet<String>)> {
+        let all = self.created_jobs.iter().zip(self.finalizers.values());
+        all.filter(|(((place, _), _), _)| place == namespace)
+            .map(|((_, job), finalizers)| (job, finalizers))
+            .collect()
+    }
+
+    /// The quotas of a namespace.
+    pub(super) fn quotas(&self, namespace: &str) -> Vec<&Value> {
+        of(&self.quotas, namespace)
+    }
+
     /// A Job, or null.
     pub(super) fn job(&self, namespace: &str, name: &str) -> &Value {
         self.jobs.get(&(namespace.to_owned(), name.to_owned())).unwrap_or(&Value::Null)
@@ -120,6 +165,15 @@ fn note_conditions(seen: &mut Vec<Value>, job: &Value) {
         if last != Some(&condition) {
             seen.push(condition);
         }
+    }
+}
+
+/// Adds the names of the Jobs that `cron_job` lists as active, unless the list is as before.
+fn note_active(seen: &mut Vec<Value>, cron_job: &Value) {
+    let active = cron_job["status"]["active"].as_array().into_iter().flatten();
+    let active: Value = active.map(|job| job["name"].clone()).collect();
+    if seen.last() != Some(&active) {
+        seen.push(active);
     }
 }
 

@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 use super::kubelet::{self, Kubelet, NODE, has_ended};
 use super::state::{State, text};
 use crate::client::Client;
+use crate::clock;
 
 /// How long anything may take that a scenario waits for: the longest wait of a controller's own is 30 s, the
 /// backoff after a second failure with its predecessor.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The one Job of most scenarios.
+/// The last second of a minute at which a script begins that waits for the next one: what it does first is done by then.
+const LAST_START_SECOND: i64 = 45;
+
+/// The one Job, or CronJob, of most scenarios.
 pub(super) const JOB: &str = "it";
 
 /// A namespace, and what is known of it.
@@ -33,6 +37,18 @@ pub(super) fn job(annotations: Value, mut spec: Value) -> Value {
     json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": JOB }, "spec": spec })
 }
 
+/// A CronJob named [`JOB`] with these fields of its spec, for Jobs of one Pod with these annotations.
+pub(super) fn cron_job(schedule: &str, annotations: Value, fields: Value) -> Value {
+    let mut spec = json!({
+        "schedule": schedule,
+        "jobTemplate": { "spec": { "template": template(annotations) } },
+    });
+    for (field, value) in fields.as_object().into_iter().flatten() {
+        spec[field] = value.clone();
+    }
+    json!({ "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": JOB }, "spec": spec })
+}
+
 /// A Pod template of one container that is never restarted.
 pub(super) fn template(annotations: Value) -> Value {
     json!({
@@ -49,6 +65,91 @@ impl World {
     /// Creates a Job.
     pub(super) async fn create(&self, job: Value) -> Result<()> {
         self.client.create(&self.path("batch/v1", "jobs"), &job).await
+    }
+
+    /// Creates a CronJob.
+    pub(super) async fn create_cron_job(&self, cron_job: &Value) -> Result<()> {
+        self.client.create(&self.path("batch/v1", "cronjobs"), cron_job).await
+    }
+
+    /// Creates a CronJob of which runs are missed at once: its last one is told to have been so many seconds ago.
+    pub(super) async fn miss(&self, mut cron_job: Value, seconds: i64) -> Result<()> {
+        cron_job["spec"]["suspend"] = json!(true);
+        self.create_cron_job(&cron_job).await?;
+        self.last_run_was(seconds).await?;
+        self.resume().await
+    }
+
+    /// Waits until there is time in this minute for what a script does before the next.
+    pub(super) async fn early_in_a_minute(&self) {
+        let second = clock::unix_seconds().rem_euclid(60);
+        if second > LAST_START_SECOND {
+            tokio::time::sleep(Duration::from_secs((61 - second).unsigned_abs())).await;
+        }
+    }
+
+    /// Says in the CronJob's status that its last run was due so many seconds ago.
+    pub(super) async fn last_run_was(&self, seconds: i64) -> Result<()> {
+        let last = clock::time(clock::unix_seconds() - seconds);
+        let path = format!("{}/{JOB}/status", self.path("batch/v1", "cronjobs"));
+        let status = json!({ "status": { "lastScheduleTime": last } });
+        ensure!(self.client.patch(&path, &status).await?, "there is no CronJob");
+        Ok(())
+    }
+
+    /// Changes the CronJob by a merge patch.
+    pub(super) async fn change_cron_job(&self, patch: Value) -> Result<()> {
+        let path = format!("{}/{JOB}", self.path("batch/v1", "cronjobs"));
+        ensure!(self.client.patch(&path, &patch).await?, "there is no CronJob to change");
+        Ok(())
+    }
+
+    /// Suspends the CronJob.
+    pub(super) async fn suspend(&self) -> Result<()> {
+        self.change_cron_job(json!({ "spec": { "suspend": true } })).await
+    }
+
+    /// Lets the CronJob go on.
+    pub(super) async fn resume(&self) -> Result<()> {
+        self.change_cron_job(json!({ "spec": { "suspend": false } })).await
+    }
+
+    /// Deletes the CronJob with a propagation policy.
+    pub(super) async fn delete_cron_job(&self, policy: &str) -> Result<()> {
+        let path = format!("{}/{JOB}", self.path("batch/v1", "cronjobs"));
+        self.client.delete(&path, &json!({ "propagationPolicy": policy })).await?;
+        Ok(())
+    }
+
+    /// Deletes a Job with a propagation policy.
+    pub(super) async fn delete_job(&self, name: &str, policy: &str) -> Result<()> {
+        let path = format!("{}/{name}", self.path("batch/v1", "jobs"));
+        self.client.delete(&path, &json!({ "propagationPolicy": policy })).await?;
+        Ok(())
+    }
+
+    /// Changes the status of a Job by a merge patch.
+    pub(super) async fn change_job_status(&self, name: &str, status: Value) -> Result<()> {
+        let path = format!("{}/{name}/status", self.path("batch/v1", "jobs"));
+        ensure!(self.client.patch(&path, &json!({ "status": status })).await?, "there is no Job {name}");
+        Ok(())
+    }
+
+    /// The CronJob as it was told of last, waiting until there is one.
+    pub(super) async fn cron_job(&self) -> Result<Value> {
+        self.until("the CronJob", |seen| !seen.cron_job.is_null()).await?;
+        Ok(self.state.told().cron_job(&self.namespace, JOB).clone())
+    }
+
+    /// Waits until the CronJob lists just so many Jobs as active, and returns their names.
+    pub(super) async fn active(&self, count: usize) -> Result<Vec<String>> {
+        let listed = |cron_job: &Value| -> Vec<String> {
+            let active = cron_job["status"]["active"].as_array().into_iter().flatten();
+            active.map(|job| text(&job["name"])).collect()
+        };
+        let what = format!("{count} active Jobs");
+        self.until(&what, |seen| !seen.cron_job.is_null() && listed(seen.cron_job).len() == count).await?;
+        Ok(listed(self.state.told().cron_job(&self.namespace, JOB)))
     }
 
     /// Creates an object of the core API.
@@ -169,6 +270,9 @@ impl World {
         let told = self.state.told();
         wanted(&Seen {
             job: told.job(&self.namespace, JOB),
+            cron_job: told.cron_job(&self.namespace, JOB),
+            jobs: told.jobs(&self.namespace),
+            quotas: told.quotas(&self.namespace),
             pods: told.pods(&self.namespace),
             events: told.events(&self.namespace),
         })
@@ -191,7 +295,8 @@ impl World {
         let events = told.events(&self.namespace);
         let events: Vec<_> = events.iter().map(|event| text(&event["message"])).collect();
         let status = &told.job(&self.namespace, JOB)["status"];
-        format!("status {status}; Pods {pods:?}; Events {events:?}")
+        let cron_job = &told.cron_job(&self.namespace, JOB)["status"];
+        format!("status {status}; of the CronJob {cron_job}; Pods {pods:?}; Events {events:?}")
     }
 
     fn path(&self, group: &str, resource: &str) -> String {
@@ -207,6 +312,9 @@ fn runs(pod: &Value) -> bool {
 /// What is seen of a namespace at a moment.
 pub(super) struct Seen<'a> {
     pub(super) job: &'a Value,
+    pub(super) cron_job: &'a Value,
+    pub(super) jobs: Vec<&'a Value>,
+    pub(super) quotas: Vec<&'a Value>,
     pub(super) pods: Vec<&'a Value>,
     pub(super) events: Vec<&'a Value>,
 }
