@@ -1,4 +1,4 @@
-//! What the same Jobs cost with the built-in controller and with Windlass, held against what it should be.
+//! What the same Jobs and CronJobs cost with the built-in controllers and with Windlass, held against what it should be.
 //!
 //! Each run has a control plane of its own with one controller, does one workload ([`workload`]), and is read from
 //! the API server's audit log and from /proc, the same for both sides ([`run`]). The sides alternate, A B, B A, so
@@ -27,7 +27,7 @@ use self::side::Side;
 use self::table::Pair;
 use self::workload::{Name, Workload};
 
-/// Measures Windlass against the built-in Job controller on a real control plane.
+/// Measures Windlass against the built-in controllers on a real control plane.
 #[derive(Debug, clap::Parser)]
 #[command(name = "cluster-bench", max_term_width = 100)]
 pub struct Arguments {

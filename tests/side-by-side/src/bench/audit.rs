@@ -24,6 +24,8 @@ pub(crate) struct Audited {
     pub(crate) refused: BTreeMap<String, u64>,
     /// Pods whose finalizer was patched away more than once.
     pub(crate) freed_again: u64,
+    /// From the instant of a CronJob's run to the moment at which the server receives the create of its Job.
+    pub(crate) skew: Lags,
     /// From the end of a Job's last Pod to the status write that makes the Job Complete.
     pub(crate) end_to_complete: Lags,
     /// From a Pod's end to the patch that takes its finalizer away.
@@ -54,6 +56,8 @@ struct Seen {
     ends: BTreeMap<String, i64>,
     /// When the controller patched each Pod.
     frees: BTreeMap<String, Vec<i64>>,
+    /// How long after the minute that its name tells each Job was asked for.
+    skews: Vec<i64>,
     /// The status writes of each Job.
     statuses: BTreeMap<String, Vec<StatusWrite>>,
 }
@@ -91,6 +95,7 @@ impl Seen {
             return Ok(());
         }
         match what.as_str() {
+            "create jobs" => self.skews.extend(minute_of(&object.name).map(|minute| received - minute)),
             "patch pods" => self.frees.entry(object.name).or_default().push(answered),
             "update jobs/status" | "patch jobs/status" => {
                 let status = entry.body.map(|body| body.status).unwrap_or_default();
@@ -134,6 +139,7 @@ impl Seen {
         });
         Audited {
             freed_again: self.frees.values().filter(|frees| frees.len() > 1).count() as u64,
+            skew: Lags::of_micros(self.skews),
             end_to_complete: Lags::of_micros(complete.collect()),
             end_to_freed: Lags::of_micros(freed),
             end_to_counted: Lags::of_micros(counted),
@@ -141,6 +147,12 @@ impl Seen {
             refused: self.refused,
         }
     }
+}
+
+/// The start of the minute that the name of a CronJob's Job tells, in microseconds of the epoch.
+fn minute_of(name: &str) -> Option<i64> {
+    let minute: i64 = name.rsplit_once('-')?.1.parse().ok()?;
+    minute.checked_mul(60_000_000)
 }
 
 fn micros(time: &str) -> Result<i64> {
@@ -258,6 +270,9 @@ mod tests {
             line(BENCH_USER, ("patch", "pods", "status", "j-aaaaa"), 5, uri("/?fieldManager=pod-start")),
             line(BENCH_USER, ("patch", "pods", "status", "j-aaaaa"), 10, uri("/?fieldManager=pod-end")),
             status(20, json!({ "succeeded": ["u1"] }), json!([])),
+            // 2026-01-01T00:00:00Z is that minute.
+            line(CONTROLLER_USER, ("create", "jobs", "", "it-29453760"), 25, json!({})),
+            line(CONTROLLER_USER, ("create", "jobs", "", "another"), 26, json!({})),
             line(CONTROLLER_USER, pod, 30, json!({})),
             line(CONTROLLER_USER, pod, 35, json!({})),
             line(CONTROLLER_USER, pod, 36, json!({ "responseStatus": { "code": 404 } })),
@@ -270,8 +285,10 @@ mod tests {
         std::io::Write::write_all(&mut log, lines.join("\n").as_bytes())?;
         let uids = BTreeMap::from([("j-aaaaa".to_owned(), "u1".to_owned())]);
         let audited = read(log.path(), "n", &uids)?;
-        let expected = [("patch pods".to_owned(), 3), ("update jobs/status".to_owned(), 4)];
-        assert_eq!(audited.requests, BTreeMap::from(expected));
+        let expected = [("create jobs", 2), ("patch pods", 3), ("update jobs/status", 4)];
+        let expected = BTreeMap::from(expected.map(|(what, count)| (what.to_owned(), count)));
+        assert_eq!(audited.requests, expected);
+        assert_eq!((audited.skew.count(), audited.skew.percentile(50)), (1, Some(25.0)));
         assert_eq!(audited.refused, BTreeMap::from([("patch pods 404".to_owned(), 1)]));
         assert_eq!(audited.freed_again, 1);
         let lags = [audited.end_to_freed, audited.end_to_counted, audited.end_to_complete];

@@ -15,7 +15,7 @@ use super::sample::Sample;
 use super::side::{BENCH_USER, Side};
 use super::workload::{self, Workload};
 use crate::client::Client;
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 
 /// Where the Jobs are that count.
 const NAMESPACE: &str = "bench";
@@ -26,6 +26,9 @@ const WARM_UP_LIMIT: Duration = Duration::from_secs(60);
 /// How long the controller is let alone before and after: what it does late is part of its cost, such as removing
 /// a finalizer a second time.
 const SETTLE: Duration = Duration::from_secs(3);
+/// The second of a minute at which CronJobs are created that are due with the next: time enough for all of them, and
+/// the same for every run.
+const CRON_START_SECOND: i64 = 40;
 /// Creates of Jobs under way at once, where they are not timed.
 const CREATES_IN_FLIGHT: usize = 8;
 
@@ -51,9 +54,13 @@ async fn drive(side: Side, workload: &Workload, plane: &ControlPlane) -> Result<
     }
     let kubelet = Kubelet::start(client.clone(), workload.run_time());
     let mut jobs = JobWatch::start(client.clone());
-    client.create(&jobs_of(WARM_UP), &workload::job("warm-up", 1, 1)).await?;
+    client.create(&batch(WARM_UP, "jobs"), &workload::job("warm-up", 1, 1)).await?;
     within(WARM_UP_LIMIT, "the warm-up", jobs.wait(WARM_UP, 1)).await?;
     tokio::time::sleep(SETTLE).await;
+    if workload.cron_jobs > 0 {
+        let wait = (CRON_START_SECOND - clock::unix_seconds()).rem_euclid(60);
+        tokio::time::sleep(Duration::from_secs(wait.unsigned_abs())).await;
+    }
 
     let (controller, api_server) = (side.process_id(plane)?, api_server(plane)?);
     let before = (cpu_seconds(controller)?, cpu_seconds(api_server)?);
@@ -75,6 +82,12 @@ async fn drive(side: Side, workload: &Workload, plane: &ControlPlane) -> Result<
         audited.end_to_freed.count(),
         audited.end_to_counted.count()
     );
+    let skews = audited.skew.count();
+    ensure!(
+        workload.cron_jobs == 0 || skews >= workload.jobs as usize,
+        "of {} runs of CronJobs the audit log shows {skews}",
+        workload.jobs
+    );
     Ok(Sample {
         wall_seconds: wall.as_secs_f64(),
         controller_cpu_seconds: after.0 - before.0,
@@ -84,11 +97,15 @@ async fn drive(side: Side, workload: &Workload, plane: &ControlPlane) -> Result<
     })
 }
 
-/// Creates the Jobs of a workload: each at its time, or all as fast as the server takes them.
+/// Creates the Jobs or CronJobs of a workload: each at its time, or all as fast as the server takes them.
 async fn create(client: &Client, workload: &Workload, watch: Stopwatch) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..workload.jobs {
-        let (client, job) = (client.clone(), workload.job(number));
+    let is_cron = workload.cron_jobs > 0;
+    let (count, resource) = if is_cron { (workload.cron_jobs, "cronjobs") } else { (workload.jobs, "jobs") };
+    let path = batch(NAMESPACE, resource);
+    for number in 0..count {
+        let object = if is_cron { workload.cron_job(number) } else { workload.job(number) };
+        let (client, path) = (client.clone(), path.clone());
         match workload.interval {
             Some(interval) => {
                 tokio::time::sleep((interval * number).saturating_sub(watch.elapsed())).await;
@@ -98,7 +115,7 @@ async fn create(client: &Client, workload: &Workload, watch: Stopwatch) -> Resul
             }
             None => {}
         }
-        tasks.spawn(async move { client.create(&jobs_of(NAMESPACE), &job).await });
+        tasks.spawn(async move { client.create(&path, &object).await });
     }
     while let Some(created) = tasks.join_next().await {
         created??;
@@ -115,6 +132,6 @@ fn api_server(plane: &ControlPlane) -> Result<u32> {
     plane.process_ids().get("kube-apiserver").copied().context("no kube-apiserver runs")
 }
 
-fn jobs_of(namespace: &str) -> String {
-    format!("/apis/batch/v1/namespaces/{namespace}/jobs")
+fn batch(namespace: &str, resource: &str) -> String {
+    format!("/apis/batch/v1/namespaces/{namespace}/{resource}")
 }

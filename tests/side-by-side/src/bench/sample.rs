@@ -77,9 +77,11 @@ impl fmt::Display for Sample {
         let milliseconds = |lags: &Lags, percent| lags.percentile(percent).unwrap_or(f64::NAN);
         write!(
             formatter,
-            "wall {wall_seconds:.1} s, CPU {controller_cpu_seconds:.2} s, API server {api_server_cpu_seconds:.1} s, \
+            "skew {:.0}/{:.0} ms, wall {wall_seconds:.1} s, CPU {controller_cpu_seconds:.2} s, API server {api_server_cpu_seconds:.1} s, \
              {peak_memory_mib:.0} MiB, ms to free {:.0}/{:.0}, to count {:.0}/{:.0}, to complete {:.0}/{:.0}, \
              freed again {}, refused {:?}, {:?}",
+            milliseconds(&audited.skew, 50),
+            milliseconds(&audited.skew, 100),
             milliseconds(&audited.end_to_freed, 50),
             milliseconds(&audited.end_to_freed, 99),
             milliseconds(&audited.end_to_counted, 50),

@@ -11,6 +11,9 @@ pub(crate) const BENCH_USER: &str = "bench";
 /// The user as whom either controller acts.
 pub(crate) const CONTROLLER_USER: &str = "administrator";
 
+/// The built-in controllers that `windlass run` takes the place of.
+const REPLACED: &str = "job-controller,ttl-after-finished-controller,cronjob-controller";
+
 /// Which controller runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -38,9 +41,7 @@ impl Side {
     /// A control plane with this controller and nothing else that acts; `flags` are further ones of the controller.
     pub(crate) fn start(self, windlass: &Path, flags: &[String]) -> Result<ControlPlane> {
         let controllers = match self {
-            Self::BuiltIn => {
-                BuiltInControllers::List("job-controller,ttl-after-finished-controller".to_owned())
-            }
+            Self::BuiltIn => BuiltInControllers::List(REPLACED.to_owned()),
             Self::Windlass => BuiltInControllers::None,
         };
         // Members of system:masters are exempt from the server's flow control, as the controller's user is.

@@ -50,10 +50,15 @@ pub(crate) fn render(results: &[(Workload, Vec<Pair>)]) -> String {
         .collect();
     let mut text = String::new();
     for (workload, pairs) in results {
-        let Workload { name, jobs, completions, parallelism, .. } = workload;
+        let Workload { name, jobs, cron_jobs, completions, parallelism, .. } = workload;
+        let made_by = if *cron_jobs > 0 {
+            format!("{cron_jobs} CronJobs that are due every minute, ")
+        } else {
+            String::new()
+        };
         let _infallible = writeln!(
             text,
-            "{name}: {jobs} Jobs of {completions} completions, parallelism {parallelism}, {} pairs of runs",
+            "{name}: {made_by}{jobs} Jobs of {completions} completions, parallelism {parallelism}, {} pairs of runs",
             pairs.len()
         );
     }
@@ -90,10 +95,18 @@ fn lags(workload: &Workload) -> Vec<Measure> {
     let lag = |name, of, target| measure(name, "ms", of, target);
     let trickle = |most| (workload.name == Name::Trickle).then_some(Target::AtMost(most));
     let large = |most| (workload.name == Name::Large).then_some(Target::RatioAtMost(most));
-    let mut all = vec![
+    let mut all = Vec::new();
+    if workload.cron_jobs > 0 {
+        let skew = Some(Target::RatioAtMost(0.25));
+        all.extend([
+            lag("instant to create, p50", |s, _| s.audited.skew.percentile(50), skew),
+            lag("instant to create, max", |s, _| s.audited.skew.percentile(100), skew),
+        ]);
+    }
+    all.extend([
         lag("Pod's end to Complete, p50", |s, _| s.audited.end_to_complete.percentile(50), trickle(25.0)),
         lag("Pod's end to Complete, p99", |s, _| s.audited.end_to_complete.percentile(99), trickle(60.0)),
-    ];
+    ]);
     // Of a Job with one Pod, the write that counts the Pod is the one that makes the Job Complete.
     if workload.completions > 1 {
         all.extend([
@@ -109,7 +122,25 @@ fn lags(workload: &Workload) -> Vec<Measure> {
 fn requests(workload: &Workload) -> Vec<Measure> {
     let is = |name, target| (workload.name == name).then_some(target);
     let once = Some(Target::Exactly(1.0));
-    vec![
+    let mut all = Vec::new();
+    if workload.cron_jobs > 0 {
+        all.extend([
+            measure("create jobs", "a Job", |s, w| w.a_job(s.requests("create jobs")), once),
+            measure(
+                "update cronjobs/status",
+                "a Job",
+                |s, w| w.a_job(s.requests("update cronjobs/status")),
+                None,
+            ),
+            measure(
+                "writes but Events, history",
+                "a Job",
+                |s, w| w.a_job(s.writes() - s.requests("delete jobs")),
+                Some(Target::AtMost(8.0)),
+            ),
+        ]);
+    }
+    all.extend([
         measure("create pods", "a Pod", |s, w| w.a_pod(s.requests("create pods")), once),
         measure("patch pods", "a Pod", |s, w| w.a_pod(s.requests("patch pods")), once),
         measure("update jobs/status", "a Job", |s, w| w.a_job(s.requests("update jobs/status")), None),
@@ -133,14 +164,15 @@ fn requests(workload: &Workload) -> Vec<Measure> {
             |s, _| Some(s.audited.freed_again as f64),
             Some(Target::Exactly(0.0)),
         ),
-    ]
+    ]);
+    all
 }
 
 fn costs(workload: &Workload) -> Vec<Measure> {
     let cpu = match workload.name {
         Name::Thousand => Some(Target::RatioAtMost(0.7)),
         Name::Burst => Some(Target::RatioAtMost(0.5)),
-        Name::Trickle | Name::Large => None,
+        Name::Trickle | Name::Large | Name::Cron => None,
     };
     let memory = (workload.name == Name::Large).then_some(Target::RatioAtMost(0.35));
     vec![

@@ -1,4 +1,4 @@
-//! The workloads: which Jobs are created, how fast, and how long their Pods run.
+//! The workloads: which Jobs and CronJobs are created, how fast, and how long their Pods run.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +13,12 @@ const TRICKLE_INTERVAL: Duration = Duration::from_millis(100);
 const THOUSAND_PODS: u32 = 1_000;
 /// How many one-Pod Jobs `burst` creates.
 const BURST_JOBS: u32 = 500;
+/// How many CronJobs `cron` creates, all due at the same instants.
+const CRON_JOBS: u32 = 500;
+/// How many instants of theirs are waited for.
+const CRON_TICKS: u32 = 2;
+/// From one instant to the next.
+const CRON_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a Pod runs: long enough that its start and its end are not one burst of events.
 const RUN_TIME: Duration = Duration::from_millis(500);
 /// What a workload may take besides its Pods: most of it is the start of the controllers.
@@ -31,6 +37,8 @@ pub(crate) enum Name {
     Thousand,
     /// 500 one-Pod Jobs as fast as the server takes them.
     Burst,
+    /// 500 CronJobs of one-Pod Jobs that are all due every minute.
+    Cron,
 }
 
 impl fmt::Display for Name {
@@ -40,6 +48,7 @@ impl fmt::Display for Name {
             Self::Large => "large",
             Self::Thousand => "thousand",
             Self::Burst => "burst",
+            Self::Cron => "cron",
         })
     }
 }
@@ -48,7 +57,10 @@ impl fmt::Display for Name {
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     pub(crate) name: Name,
+    /// The Jobs that there are in the end.
     pub(crate) jobs: u32,
+    /// The CronJobs that make them; without any, the Jobs are created themselves.
+    pub(crate) cron_jobs: u32,
     pub(crate) completions: u32,
     pub(crate) parallelism: u32,
     /// How long after one Job the next is created; `None` is at once.
@@ -57,14 +69,22 @@ pub(crate) struct Workload {
 
 /// Every workload; the size of `large` is given.
 pub(crate) fn all(completions: u32, parallelism: u32) -> Vec<Workload> {
-    let one_pod = |name, jobs, interval| Workload { name, jobs, completions: 1, parallelism: 1, interval };
+    let one_pod = |name, jobs, interval| Workload {
+        name,
+        jobs,
+        cron_jobs: 0,
+        completions: 1,
+        parallelism: 1,
+        interval,
+    };
     let one_job =
-        |name, completions, parallelism| Workload { name, jobs: 1, completions, parallelism, interval: None };
+        |name, completions, parallelism| Workload { completions, parallelism, ..one_pod(name, 1, None) };
     vec![
         one_pod(Name::Trickle, TRICKLE_JOBS, Some(TRICKLE_INTERVAL)),
         one_job(Name::Large, completions, parallelism),
         one_job(Name::Thousand, THOUSAND_PODS, THOUSAND_PODS),
         one_pod(Name::Burst, BURST_JOBS, None),
+        Workload { cron_jobs: CRON_JOBS, ..one_pod(Name::Cron, CRON_JOBS * CRON_TICKS, None) },
     ]
 }
 
@@ -91,7 +111,20 @@ impl Workload {
 
     /// How long all of it may take before the run is given up.
     pub(crate) fn limit(&self) -> Duration {
-        BASE_LIMIT + LIMIT_PER_POD * self.pods()
+        let ticks = self.jobs.checked_div(self.cron_jobs).unwrap_or(0);
+        BASE_LIMIT + LIMIT_PER_POD * self.pods() + CRON_INTERVAL * ticks
+    }
+
+    /// The manifest of one of its CronJobs.
+    pub(crate) fn cron_job(&self, number: u32) -> Value {
+        let name = format!("{}-{number}", self.name);
+        let job = job(&name, self.completions, self.parallelism);
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": { "name": name },
+            "spec": { "schedule": "* * * * *", "jobTemplate": { "spec": job["spec"] } },
+        })
     }
 
     /// The manifest of one of its Jobs.

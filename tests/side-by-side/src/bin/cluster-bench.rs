@@ -1,4 +1,4 @@
-//! Measures Windlass against the built-in Job controller on a real control plane.
+//! Measures Windlass against the built-in Job and CronJob controllers on a real control plane.
 
 use std::process::ExitCode;
 
