@@ -14,7 +14,8 @@
         clippy::expect_used,
         clippy::indexing_slicing,
         clippy::panic,
-        clippy::too_many_lines
+        clippy::too_many_lines,
+        clippy::wildcard_enum_match_arm
     )
 )]
 

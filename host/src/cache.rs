@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use windlass_core::kube::{
     Job, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, cron_job_row, job_view,
+    scheduled_instant,
 };
 use windlass_core::view::JobView;
 
@@ -120,6 +121,8 @@ pub struct Cache {
     jobs_by_uid: BTreeMap<Uid, Name>,
     /// Names of the Jobs that a CronJob controls, by its uid.
     jobs_by_owner: BTreeMap<Uid, BTreeSet<Name>>,
+    /// The newest instant for which a CronJob has had a Job here, by its uid.
+    newest_runs: BTreeMap<Uid, i64>,
     cron_jobs: CronJobCache,
     pods: PodCache,
     reached: BTreeMap<Kind, ResourceVersion>,
@@ -142,7 +145,7 @@ impl Cache {
         match object {
             Object::Job(_) => self.remove_job(&name, at, changes),
             Object::Pod(_) => self.pods.remove(&name, at, changes),
-            Object::CronJob(_) => self.cron_jobs.remove(&name, at, changes),
+            Object::CronJob(_) => self.remove_cron_job(&name, at, changes),
             Object::Node(_) => {}
         }
     }
@@ -178,7 +181,7 @@ impl Cache {
             match kind {
                 Kind::Job => self.remove_job(&name, version, changes),
                 Kind::Pod => self.pods.remove(&name, version, changes),
-                Kind::CronJob => self.cron_jobs.remove(&name, version, changes),
+                Kind::CronJob => self.remove_cron_job(&name, version, changes),
                 Kind::Node => {}
             }
         }
@@ -260,6 +263,12 @@ impl Cache {
     #[must_use]
     pub fn cron_job_name(&self, uid: &Uid) -> Option<&Name> {
         self.cron_jobs.name(uid)
+    }
+
+    /// The newest instant for which the CronJob with that uid has had a Job here, seconds since the Unix epoch.
+    #[must_use]
+    pub fn newest_run_s(&self, cron_job: &Uid) -> Option<i64> {
+        self.newest_runs.get(cron_job).copied()
     }
 
     /// Number of cached CronJobs.
@@ -384,9 +393,28 @@ impl Cache {
                 self.jobs_by_owner.remove(owner);
             }
         }
+        self.note_run(&job);
         let view = Arc::new(job_view(&job));
         self.jobs.insert(name.clone(), JobEntry { job, view, removed: false });
         changes.push(Change::Job { name, spec, counts, is_new, owners });
+    }
+
+    /// Notes the instant for which a CronJob made the Job; it stays known once the Job is gone.
+    fn note_run(&mut self, job: &Job) {
+        let owner = job.metadata.controller().filter(|owner| owner.names(Kind::CronJob));
+        if let Some(owner) = owner
+            && let Some(at_s) = scheduled_instant(&owner.name, job)
+        {
+            let newest = self.newest_runs.entry(owner.uid.clone()).or_insert(at_s);
+            *newest = (*newest).max(at_s);
+        }
+    }
+
+    /// Forgets the instants of a CronJob that is not known and has no Job any more.
+    fn forget_runs_if_gone(&mut self, cron_job: &Uid) {
+        if self.cron_jobs.name(cron_job).is_none() && !self.jobs_by_owner.contains_key(cron_job) {
+            self.newest_runs.remove(cron_job);
+        }
     }
 
     fn remember_gone(&mut self, uid: Uid) {
@@ -397,6 +425,14 @@ impl Cache {
             && let Some(oldest) = self.gone_in_order.pop_front()
         {
             self.gone_jobs.remove(&oldest);
+        }
+    }
+
+    fn remove_cron_job(&mut self, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
+        let uid = self.cron_jobs.get(name).map(|entry| entry.cron_job.metadata.uid.clone());
+        self.cron_jobs.remove(name, at, changes);
+        if let Some(uid) = uid {
+            self.forget_runs_if_gone(&uid);
         }
     }
 
@@ -414,6 +450,9 @@ impl Cache {
             if names.is_empty() {
                 self.jobs_by_owner.remove(owner);
             }
+        }
+        if let Some(owner) = &owner {
+            self.forget_runs_if_gone(owner);
         }
         self.jobs.remove(name);
         self.jobs_by_uid.remove(&uid);

@@ -20,10 +20,11 @@ const MAX_UNEXPECTED: usize = 8;
 pub(super) struct Active {
     /// The Jobs to list.
     pub(super) listed: Vec<ActiveJob>,
-    /// Of these, the Jobs that are known, by their position among the snapshot's, and not about to go.
+    /// Of these, the Jobs that the CronJob controls, by their position among the snapshot's, and not about to go.
     pub(super) replaceable: Vec<u32>,
-    /// Whether one is listed that the snapshot does not have, though it exists.
-    pub(super) has_unseen: bool,
+    /// Whether the status does not tell yet that one of these had its instant: were it gone and the write lost, the
+    /// instant would count as missed.
+    pub(super) has_unrecorded: bool,
     /// Whether one that is not listed is about to go and has not ended.
     pub(super) has_leaving: bool,
     /// Events about those that left it.
@@ -47,7 +48,7 @@ impl Active {
                 }
                 Some((position, job)) => {
                     active.listed.push(listed);
-                    if job.row.state == JobState::Unfinished && !job.row.terminating {
+                    if job.row.state == JobState::Unfinished && job.row.owned && !job.row.terminating {
                         active.replaceable.push(position);
                     }
                 }
@@ -55,13 +56,15 @@ impl Active {
                     let message = format!("Active job went missing: {}", row.name);
                     active.left.push(event(false, "MissingJob", message));
                 }
-                None => {
-                    active.listed.push(listed);
-                    active.has_unseen = true;
-                }
+                // It exists, and is not among the Jobs that are watched as this CronJob's: somebody took its owner
+                // reference away. It counts until it is gone.
+                None => active.listed.push(listed),
             }
         }
         active.adopt(facts, complaints);
+        let stored_s = facts.cron_job.last_schedule_time.map(|time| time.unix_seconds);
+        let made_for_s = |position: &u32| facts.jobs.get(*position as usize).and_then(|job| job.made_for_s);
+        active.has_unrecorded = active.replaceable.iter().any(|position| made_for_s(position) > stored_s);
         active
     }
 

@@ -56,7 +56,8 @@ impl<'snapshot> Facts<'snapshot> {
         }
         let newest = jobs.iter().filter(|job| job.row.owned).filter_map(|job| job.made_for_s).max();
         let stored = cron_job.last_schedule_time.map(|time| time.unix_seconds);
-        Ok(Self { snapshot, cron_job, jobs, last_scheduled_s: newest.max(stored) })
+        let last_scheduled_s = newest.max(stored).max(snapshot.newest_run_s);
+        Ok(Self { snapshot, cron_job, jobs, last_scheduled_s })
     }
 
     /// Wall clock, whole seconds since the Unix epoch.

@@ -275,8 +275,8 @@ fn is_held_back(facts: &Facts<'_>, active: &Active, latest_s: i64, complaints: &
         );
         return true;
     }
-    // What is to be replaced has to be seen first.
-    facts.cron_job.concurrency_policy == ConcurrencyPolicy::Replace && active.has_unseen
+    // Its instant is recorded first; the status write brings another look.
+    facts.cron_job.concurrency_policy == ConcurrencyPolicy::Replace && active.has_unrecorded
 }
 
 fn policy_name(policy: &ConcurrencyPolicy) -> &str {

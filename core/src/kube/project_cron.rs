@@ -3,7 +3,8 @@
 use alloc::format;
 
 use super::{
-    CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION, CronJob, CronJobStatus, Job, Kind, ObjectReference, Time, Uid,
+    CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION, CronJob, CronJobStatus, Job, JobManifest, Kind, ObjectReference,
+    Time, Uid,
 };
 use crate::plan::{ActiveJob, CronJobStatusWrite};
 use crate::view::{CronJobView, JobRow, JobState};
@@ -52,6 +53,15 @@ pub fn cron_job_row(job: &Job, cron_job: &Uid) -> JobRow {
         started: job.status.start_time,
         completed: job.status.completion_time,
     }
+}
+
+/// The instant for which the CronJob of that name made a Job, seconds since the Unix epoch: its annotation tells it,
+/// and its name the minute of it; `None` where people made it.
+#[must_use]
+pub fn scheduled_instant(cron_job: &str, job: &Job) -> Option<i64> {
+    let at = Time::parse(job.metadata.annotations.get(CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION)?)?;
+    let name = JobManifest::name_at(cron_job, at.unix_seconds);
+    (name == job.metadata.name).then_some(at.unix_seconds)
 }
 
 /// A reference to a Job as the status of its CronJob lists it (upstream: reference.GetReference).

@@ -17,6 +17,9 @@ pub struct CronJobSnapshot {
     pub cron_job: Arc<CronJobView>,
     /// When this process saw its schedule or time zone change, seconds since the Unix epoch.
     pub edited_s: Option<i64>,
+    /// The newest instant for which this process has seen a Job, gone or not, seconds since the Unix epoch: the status
+    /// may not tell of it yet.
+    pub newest_run_s: Option<i64>,
     /// Jobs that it controls, and those of others that have a name which it would give; by name.
     pub jobs: Vec<JobRow>,
     /// `status.active`, in the order stored.

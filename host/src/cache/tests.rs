@@ -167,3 +167,29 @@ fn only_a_change_of_the_spec_or_a_deletion_puts_a_plan_out_of_date() {
         ]
     );
 }
+
+#[test]
+fn the_newest_instant_of_a_cron_job_outlives_the_job_that_was_made_for_it() {
+    let text = r#"{"metadata":{"name":"tick-29453880","namespace":"default","uid":"j","resourceVersion":"7",
+        "annotations":{"batch.kubernetes.io/cronjob-scheduled-timestamp":"2026-01-01T03:00:00+01:00"},
+        "ownerReferences":[{"apiVersion":"batch/v1","kind":"CronJob","name":"tick","uid":"c","controller":true}]},"spec":{}}"#;
+    let job = |text: &str| Object::Job(Arc::new(serde_json::from_str::<Job>(text).expect("a Job")));
+    let made_by_hand = text.replace("tick-29453880", "tick-by-hand").replace(r#""uid":"j""#, r#""uid":"h""#);
+    let (mut cache, mut changes) = (Cache::default(), Vec::new());
+    cache.watched(job(&made_by_hand), &mut changes);
+    assert_eq!(cache.newest_run_s(&"c".into()), None);
+    let cron_job = r#"{"metadata":{"name":"tick","namespace":"default","uid":"c","resourceVersion":"3"},
+        "spec":{"schedule":"0 * * * *","concurrencyPolicy":"Allow","jobTemplate":{}}}"#;
+    let cron_job = Object::CronJob(Arc::new(serde_json::from_str(cron_job).expect("a CronJob")));
+    cache.watched(cron_job.clone(), &mut changes);
+    cache.watched(job(text), &mut changes);
+    assert_eq!(cache.newest_run_s(&"c".into()), Some(1_767_232_800));
+    for (gone, version) in [(text, "8"), (&made_by_hand, "9")] {
+        let last = gone.replace(r#""resourceVersion":"7""#, &format!(r#""resourceVersion":"{version}""#));
+        cache.watched_removal(&job(&last), &mut changes);
+    }
+    assert_eq!(cache.job_count(), 0);
+    assert_eq!(cache.newest_run_s(&"c".into()), Some(1_767_232_800), "the status may not tell of it yet");
+    cache.watched_removal(&cron_job, &mut changes);
+    assert_eq!(cache.newest_run_s(&"c".into()), None);
+}

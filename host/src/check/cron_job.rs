@@ -17,9 +17,7 @@ pub(super) fn check_step(step: &Step, gathered: &Gathered) -> Result<(), PlanDef
     match &step.action {
         Action::CreateJobs(slots) => check_slots(slots, gathered),
         Action::DeleteJobs(jobs) => {
-            let is_ours = |position: &u32| {
-                row_is_owned(gathered, *position) == Some(true) || is_listed(gathered, *position)
-            };
+            let is_ours = |position: &u32| row_is_owned(gathered, *position) == Some(true);
             if jobs.iter().all(is_ours) { Ok(()) } else { Err(PlanDefect::ForeignJob) }
         }
         Action::WriteCronJobStatus(status) => check_status(status, gathered),
@@ -96,10 +94,4 @@ fn place_of(active: &ActiveJob) -> (u8, u32) {
 fn row_is_owned(gathered: &Gathered, position: u32) -> Option<bool> {
     let Snapshot::CronJob(snapshot) = &*gathered.snapshot else { return None };
     snapshot.jobs.get(position as usize).map(|row| row.owned)
-}
-
-/// Whether the status lists the Job by its uid: such a one may be replaced, though its owner reference was taken.
-fn is_listed(gathered: &Gathered, position: u32) -> bool {
-    let Snapshot::CronJob(snapshot) = &*gathered.snapshot else { return false };
-    snapshot.active.iter().any(|active| active.job == Some(position))
 }

@@ -32,6 +32,7 @@ pub fn cron_job(
         flags: flags.clone(),
         cron_job: entry.view.clone(),
         edited_s,
+        newest_run_s: cache.newest_run_s(uid),
         jobs: jobs.iter().map(|job| cron_job_row(job, uid)).collect(),
         active: active(cache, entry, &jobs, carried),
         memo: carried.memo.clone(),

@@ -16,6 +16,7 @@ pub(crate) fn cron_job_snapshot(snapshot: wit_cron_job::Snapshot) -> CronJobSnap
         flags: CronJobFlags { default_zone: default_zone.into(), edits_run_the_past },
         cron_job: view(snapshot.cron_job).into(),
         edited_s: snapshot.edited_s,
+        newest_run_s: snapshot.newest_run_s,
         jobs: snapshot.jobs.into_iter().map(job_row).collect(),
         active: snapshot.active.into_iter().map(active_row).collect(),
         memo: snapshot.memo,

@@ -20,6 +20,7 @@ pub(in super::super) fn cron_job_snapshot(snapshot: &CronJobSnapshot) -> wit_cro
         },
         cron_job: view(&snapshot.cron_job),
         edited_s: snapshot.edited_s,
+        newest_run_s: snapshot.newest_run_s,
         jobs: snapshot.jobs.iter().map(job_row).collect(),
         active: snapshot.active.iter().map(active_row).collect(),
         memo: snapshot.memo.clone(),
