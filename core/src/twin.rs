@@ -6,19 +6,22 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use crate::cron_job;
 use crate::fault::Fault;
 use crate::job;
 use crate::kube::ManifestFault;
 use crate::policy::Policy;
 use crate::view::JobFlags;
 
+mod cron_job_plan;
 mod document;
 mod gather;
 mod request;
 
 use document::PlanDocument;
-use gather::Gathered;
+use gather::{Gathered, GatheredCronJob};
 use request::{Request, Subject};
 
 /// Group and version of every document of the twin.
@@ -50,15 +53,22 @@ enum TwinFault {
 fn plan_document<P: Policy>(request: &str, policy: impl FnOnce(&JobFlags) -> P) -> Result<String, TwinFault> {
     let request = Request::parse(request)?;
     let policy = policy(&request.flags);
-    let (plan, children, job) = match &request.subject {
+    let document = match &request.subject {
         Subject::Job(job) => {
             let gathered = Gathered::of(&request, job);
             let plan = job::reconcile(&gathered.snapshot, &policy).map_err(TwinFault::Refused)?;
-            (plan, gathered.children, Some(&**job))
+            PlanDocument::new(plan, Some(&**job), &gathered.children, &request.pods)?
         }
-        Subject::Orphan(snapshot) => (job::reconcile_orphan(snapshot), request.pods.iter().collect(), None),
+        Subject::CronJob(cron_job) => {
+            let gathered = GatheredCronJob::of(&request, cron_job);
+            let plan = cron_job::reconcile(&gathered.snapshot, &policy).map_err(TwinFault::Refused)?;
+            PlanDocument::of_cron_job(&plan, cron_job, &gathered.jobs)?
+        }
+        Subject::Orphan(snapshot) => {
+            let children: Vec<_> = request.pods.iter().collect();
+            PlanDocument::new(job::reconcile_orphan(snapshot), None, &children, &request.pods)?
+        }
     };
-    let document = PlanDocument::new(plan, job, &children, &request.pods)?;
     serde_json::to_string(&document).map_err(|error| TwinFault::Malformed(format!("{error}")))
 }
 

@@ -1,5 +1,7 @@
 //! Generators of snapshots: sensible ones, odd ones, and such as no host would send.
 
+mod cron_job;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -18,6 +20,8 @@ use windlass_core::view::{
 };
 use windlass_host::engine::Snapshot;
 
+pub use cron_job::{CronJobScene, cron_job_scene, cron_job_snapshot};
+
 /// Most Pods of a generated snapshot: enough for every branch, few enough to shrink well.
 const MOST_PODS: usize = 24;
 /// The instant around which all others lie, seconds since the Unix epoch.
@@ -27,6 +31,7 @@ pub const NOW_S: i64 = 1_800_000_000;
 pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     prop_oneof![
         20 => job_snapshot().prop_map(Snapshot::Job),
+        10 => cron_job_snapshot().prop_map(Snapshot::CronJob),
         1 => orphan_snapshot().prop_map(Snapshot::Orphan),
     ]
 }

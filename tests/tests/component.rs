@@ -2,6 +2,9 @@
 //! says the same as the core compiled in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+#[path = "component/cron_job.rs"]
+mod cron_job;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

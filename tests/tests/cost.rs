@@ -1,17 +1,18 @@
-//! What a reconcile costs: it grows with the Pods that exist and not faster, and the largest Jobs that the
-//! API server accepts cross the boundary.
+//! What a reconcile costs: it grows with the Pods that exist and not faster, the largest Jobs that the API server
+//! accepts cross the boundary, and no schedule and no gap makes a CronJob dear.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use windlass_core::kube::{
-    OnExitCodes, OnExitCodesOperator, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule,
-    PodPhase, Time,
+    JobManifest, OnExitCodes, OnExitCodesOperator, PodFailurePolicy, PodFailurePolicyAction,
+    PodFailurePolicyRule, PodPhase, Time,
 };
 use windlass_core::policy::BuiltIn;
 use windlass_core::view::{
-    CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, NO_INDEX, PodColumns,
-    PodRow, UncountedPods, pod_flag,
+    CompletionModeView, CronJobFlags, CronJobSnapshot, CronJobView, FailedPod, JobFlags, JobRow, JobSnapshot,
+    JobState, JobStatusView, JobView, NO_INDEX, PodColumns, PodRow, UncountedPods, pod_flag,
 };
 use windlass_host::engine::native::NativeEngine;
 use windlass_host::engine::wasm::{Options, WasmEngine};
@@ -60,6 +61,73 @@ fn a_job_of_100_000_indexes_and_as_many_pods_crosses() {
         let snapshot = Snapshot::Job(JobSnapshot { flags: JobFlags::default(), ..shape(100_000) });
         let plan = ENGINE.reconcile(&snapshot, &policy()).expect("a plan");
         assert_eq!(Ok(plan), NativeEngine.reconcile(&snapshot, &policy()));
+    }
+}
+
+/// Schedules that look far, and windows that are long: a name, the schedule, its zone, and the years missed.
+const GAPS: [(&str, &str, &str, i64); 9] = [
+    ("nothing missed", "* * * * *", "UTC", 0),
+    ("every minute of a century", "* * * * *", "Europe/Vienna", 100),
+    ("every second of a century", "@every 1s", "UTC", 100),
+    ("every night of a century where clocks change by the moon", "30 2 * * *", "Africa/Casablanca", 100),
+    ("every Christmas of a century", "0 18 24 12 *", "America/Sao_Paulo", 100),
+    ("every leap day of a century", "0 0 29 2 *", "Australia/Lord_Howe", 100),
+    ("Fridays the 13th of a century", "0 0 13 * 5", "America/New_York", 100),
+    ("a day that never comes", "59 23 31 2 *", "UTC", 100),
+    ("a field that matches nothing", ", * * * *", "UTC", 100),
+];
+/// Most units of one reconcile of a CronJob, about one an instruction: the dearest of the above, leap days, took 9.3
+/// million, since each search for one goes through years of days.
+const MOST_UNITS: u64 = 12_000_000;
+
+#[test]
+fn a_cron_job_costs_a_bounded_number_of_steps_whatever_it_missed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/core");
+    let bytes = std::fs::read(folder.join("core-default.wasm")).expect("a core is built: run `make core`");
+    // This one looks for the instants itself, so that the search is part of the cost.
+    let engine = WasmEngine::new(&bytes, Options::deterministic()).expect("a core");
+    for (name, schedule, zone, years) in GAPS {
+        let snapshot = cron_job(schedule, zone, years);
+        let units = engine.fuel_for_cron_job(&snapshot, &policy()).expect("a plan");
+        println!("{name}: {units} units");
+        assert!(units <= MOST_UNITS, "{name}: {units} units");
+        let snapshot = Snapshot::CronJob(snapshot);
+        let plan = NativeEngine.reconcile(&snapshot, &policy());
+        assert_eq!(engine.reconcile(&snapshot, &policy()), plan, "{name}");
+    }
+}
+
+/// A CronJob that ran last so many years ago, and has Jobs of all kinds.
+fn cron_job(schedule: &str, zone: &str, years: i64) -> CronJobSnapshot {
+    /// 2090-01-01T00:00:30Z.
+    const NOW_S: i64 = 3_786_912_030;
+    let last_s = NOW_S - years * 31_557_600 - 30;
+    let job = |number: i64| JobRow {
+        name: JobManifest::name_at("cron", last_s - number * 60),
+        owned: true,
+        state: if number % 2 == 0 { JobState::Complete } else { JobState::Failed },
+        scheduled_s: Some(last_s - number * 60),
+        ..JobRow::default()
+    };
+    let mut jobs: Vec<JobRow> = (0..20).map(job).collect();
+    jobs.sort_by(|a, b| a.name.cmp(&b.name));
+    let cron_job = CronJobView {
+        owner: "default/cron".into(),
+        uid: "uid".into(),
+        created_s: last_s - 10_000,
+        schedule: schedule.into(),
+        time_zone: Some(zone.into()),
+        last_schedule_time: Some(Time::from_unix_seconds(last_s)),
+        ..CronJobView::default()
+    };
+    CronJobSnapshot {
+        now_ms: NOW_S * 1000,
+        flags: CronJobFlags::default(),
+        cron_job: Arc::new(cron_job),
+        edited_s: None,
+        jobs,
+        active: Vec::new(),
+        memo: Vec::new(),
     }
 }
 

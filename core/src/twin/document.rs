@@ -12,10 +12,12 @@ use serde_json::value::RawValue;
 use super::{API_VERSION, TwinFault};
 use crate::job::naming;
 use crate::kube::{
-    JOB_TRACKING_FINALIZER, Job, JobStatus, Kind, ManifestFault, ObjectMeta, OwnerReference, Pod,
-    PreparedTemplate, ResourceVersion, Str, Uid, job_status,
+    CronJobStatus, JOB_TRACKING_FINALIZER, Job, JobStatus, Kind, ManifestFault, ObjectMeta, OwnerReference,
+    Pod, PreparedTemplate, ResourceVersion, Str, Uid, job_status,
 };
-use crate::plan::{Action, JobStatusWrite, Needs, Plan, PodSlot, Read, Step, SyncAction};
+use crate::plan::{
+    Action, Dependency, EventRecord, JobStatusWrite, Needs, Plan, PodSlot, Read, Step, SyncAction,
+};
 
 /// Content type of the patches.
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
@@ -29,6 +31,9 @@ pub(super) struct PlanDocument {
     action: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     requeue_after_ms: Option<u64>,
+    /// An instant of the wall clock, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wake_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     read: Option<&'static str>,
     steps: Vec<StepDocument>,
@@ -38,16 +43,17 @@ pub(super) struct PlanDocument {
 
 /// One step.
 #[derive(Serialize)]
-struct StepDocument {
+pub(super) struct StepDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    after: Vec<AfterDocument>,
+    pub(super) after: Vec<AfterDocument>,
     /// Items of the step, which are independent; the requests of one item follow one another, each only if
     /// the one before it succeeded.
-    items: Vec<Vec<RequestDocument>>,
+    pub(super) items: Vec<Vec<RequestDocument>>,
 }
 
+/// That a step follows another.
 #[derive(Serialize)]
-struct AfterDocument {
+pub(super) struct AfterDocument {
     step: u32,
     needs: &'static str,
 }
@@ -55,7 +61,7 @@ struct AfterDocument {
 /// One request to the API server.
 #[derive(Serialize)]
 #[serde(tag = "verb", rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum RequestDocument {
+pub(super) enum RequestDocument {
     /// Create an object.
     Create { object: Box<RawValue> },
     /// Change an object in part.
@@ -67,7 +73,11 @@ enum RequestDocument {
         propagation_policy: Option<&'static str>,
     },
     /// Replace an object's status subresource.
-    UpdateStatus { object: Box<StatusDocument> },
+    UpdateStatus {
+        object: Box<StatusDocument>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        uids_from: Vec<UidSource>,
+    },
     /// Record an Event on an object.
     RecordEvent {
         target: Target,
@@ -78,10 +88,22 @@ enum RequestDocument {
     },
 }
 
+/// Where the uid of a listed Job comes from that is yet to be created: from the answer to an item of a step.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UidSource {
+    /// Position in `status.active`.
+    pub(super) active: u32,
+    /// The step that creates it.
+    pub(super) step: u32,
+    /// The item of that step.
+    pub(super) item: u32,
+}
+
 /// An object that exists.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Target {
+pub(super) struct Target {
     api_version: &'static str,
     kind: &'static str,
     namespace: Str,
@@ -90,14 +112,14 @@ struct Target {
 }
 
 #[derive(Serialize)]
-struct PatchDocument {
+pub(super) struct PatchDocument {
     metadata: MetadataPatch,
 }
 
 /// A strategic merge patch of metadata; the uid makes it fail on another incarnation of the name.
 #[derive(Serialize, Default)]
 #[serde(rename_all = "camelCase")]
-struct MetadataPatch {
+pub(super) struct MetadataPatch {
     uid: Uid,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_version: Option<ResourceVersion>,
@@ -111,7 +133,7 @@ struct MetadataPatch {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum ReferencePatch {
+pub(super) enum ReferencePatch {
     Add(OwnerReference),
     Remove {
         #[serde(rename = "$patch")]
@@ -120,13 +142,24 @@ enum ReferencePatch {
     },
 }
 
+/// An object with its status alone.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StatusDocument {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: ObjectMeta,
-    status: JobStatus,
+pub(super) struct StatusDocument {
+    pub(super) api_version: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) metadata: ObjectMeta,
+    pub(super) status: StatusOf,
+}
+
+/// A whole status.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum StatusOf {
+    /// A Job's.
+    Job(JobStatus),
+    /// A CronJob's.
+    CronJob(CronJobStatus),
 }
 
 #[derive(Serialize)]
@@ -163,16 +196,23 @@ impl PlanDocument {
             Some(job) if creates => Some(PreparedTemplate::new(job).map_err(TwinFault::Template)?),
             _ => None,
         };
+        let recorded = recorded(&plan.steps);
         let mut scene = Scene {
             job,
             template,
             children,
             taken: pods.iter().map(|pod| pod.metadata.name.clone()).collect(),
-            recorded: recorded(&plan.steps),
+            recorded,
             next_attempt: 0,
         };
-        let steps: Result<_, _> = plan.steps.into_iter().map(|step| scene.step(step)).collect();
-        Ok(Self {
+        let steps: Result<_, _> = plan.steps.iter().map(|step| scene.step(step)).collect();
+        Ok(Self::of_steps(&plan, steps?))
+    }
+
+    /// The document for `plan`, of which `steps` are the steps.
+    pub(super) fn of_steps(plan: &Plan, steps: Vec<StepDocument>) -> Self {
+        let wake_at = plan.wake_at_ms.and_then(|at_ms| jiff::Timestamp::from_millisecond(at_ms).ok());
+        Self {
             api_version: API_VERSION,
             kind: "Plan",
             action: match plan.action {
@@ -182,13 +222,14 @@ impl PlanDocument {
                 SyncAction::PodsDeleted => "pods_deleted",
             },
             requeue_after_ms: plan.requeue_after_ms,
+            wake_at: wake_at.map(|at| at.to_string()),
             read: plan.read.map(|read| match read {
                 Read::Owner => "Owner",
                 Read::ActiveJobs => "ActiveJobs",
             }),
-            steps: steps?,
+            steps,
             memo: plan.memo.iter().map(|byte| format!("{byte:02x}")).collect(),
-        })
+        }
     }
 }
 
@@ -209,21 +250,13 @@ pub(super) fn fault(fault: &TwinFault) -> String {
 }
 
 impl Scene<'_> {
-    fn step(&mut self, step: Step) -> Result<StepDocument, TwinFault> {
-        let after = step.after.into_iter().map(|dependency| AfterDocument {
-            step: dependency.step,
-            needs: match dependency.needs {
-                Needs::Succeeded => "Succeeded",
-                Needs::Settled => "Settled",
-                Needs::Failed => "Failed",
-            },
-        });
-        Ok(StepDocument { after: after.collect(), items: self.items(step.action)? })
+    fn step(&mut self, step: &Step) -> Result<StepDocument, TwinFault> {
+        Ok(StepDocument { after: after(&step.after), items: self.items(&step.action)? })
     }
 
-    fn items(&mut self, action: Action) -> Result<Vec<Vec<RequestDocument>>, TwinFault> {
-        let each = |pods: Vec<u32>, item: &dyn Fn(u32, &Pod) -> Vec<RequestDocument>| {
-            let pods = pods.into_iter().filter_map(|position| Some(item(position, self.child(position)?)));
+    fn items(&mut self, action: &Action) -> Result<Vec<Vec<RequestDocument>>, TwinFault> {
+        let each = |pods: &[u32], item: &dyn Fn(u32, &Pod) -> Vec<RequestDocument>| {
+            let pods = pods.iter().filter_map(|position| Some(item(*position, self.child(*position)?)));
             pods.filter(|requests| !requests.is_empty()).collect()
         };
         let of_job = |request: &dyn Fn(&Job) -> RequestDocument| {
@@ -231,11 +264,11 @@ impl Scene<'_> {
         };
         Ok(match action {
             Action::CreatePods(slots) => {
-                let created: Result<Vec<_>, _> = slots.into_iter().map(|slot| self.create(slot)).collect();
+                let created: Result<Vec<_>, _> = slots.iter().map(|slot| self.create(*slot)).collect();
                 created.map_err(TwinFault::Template)?.into_iter().flatten().map(|one| [one].into()).collect()
             }
             Action::DeletePods { pods, untrack } => each(pods, &|position, pod| {
-                let mut requests = if untrack { self.untrack(position, pod) } else { Vec::new() };
+                let mut requests = if *untrack { self.untrack(position, pod) } else { Vec::new() };
                 requests.push(RequestDocument::Delete { target: pod_target(pod), propagation_policy: None });
                 requests
             }),
@@ -246,19 +279,14 @@ impl Scene<'_> {
             Action::ReleasePods(pods) => {
                 each(pods, &|_, pod| self.job.map(|job| release(pod, job)).into_iter().collect())
             }
-            Action::WriteJobStatus(status) => of_job(&|job| self.update_status(job, &status)),
+            Action::WriteJobStatus(status) => of_job(&|job| self.update_status(job, status)),
             Action::DeleteJob => of_job(&|job| RequestDocument::Delete {
                 target: job_target(job),
                 propagation_policy: Some("Foreground"),
             }),
             // These are for CronJobs.
             Action::CreateJobs(_) | Action::DeleteJobs(_) | Action::WriteCronJobStatus(_) => Vec::new(),
-            Action::RecordEvent(event) => of_job(&|job| RequestDocument::RecordEvent {
-                target: job_target(job),
-                kind: if event.warning { "Warning" } else { "Normal" },
-                reason: event.reason.clone(),
-                message: event.message.clone(),
-            }),
+            Action::RecordEvent(record) => of_job(&|job| event(job_target(job), record)),
         })
     }
 
@@ -305,9 +333,33 @@ impl Scene<'_> {
                 api_version: Kind::Job.api_version(),
                 kind: Kind::Job.name(),
                 metadata: job.metadata.clone(),
-                status,
+                status: StatusOf::Job(status),
             }),
+            uids_from: Vec::new(),
         }
+    }
+}
+
+/// What a step follows.
+pub(super) fn after(dependencies: &[Dependency]) -> Vec<AfterDocument> {
+    let after = dependencies.iter().map(|dependency| AfterDocument {
+        step: dependency.step,
+        needs: match dependency.needs {
+            Needs::Succeeded => "Succeeded",
+            Needs::Settled => "Settled",
+            Needs::Failed => "Failed",
+        },
+    });
+    after.collect()
+}
+
+/// The request that records an Event on `target`.
+pub(super) fn event(target: Target, record: &EventRecord) -> RequestDocument {
+    RequestDocument::RecordEvent {
+        target,
+        kind: if record.warning { "Warning" } else { "Normal" },
+        reason: record.reason.clone(),
+        message: record.message.clone(),
     }
 }
 
@@ -363,11 +415,13 @@ fn pod_target(pod: &Pod) -> Target {
     target(Kind::Pod, &pod.metadata)
 }
 
-fn job_target(job: &Job) -> Target {
+/// A Job that exists.
+pub(super) fn job_target(job: &Job) -> Target {
     target(Kind::Job, &job.metadata)
 }
 
-fn target(kind: Kind, metadata: &ObjectMeta) -> Target {
+/// An object that exists.
+pub(super) fn target(kind: Kind, metadata: &ObjectMeta) -> Target {
     Target {
         api_version: kind.api_version(),
         kind: kind.name(),

@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 
 use super::request::Request;
-use crate::kube::{Job, Pod, failed_pod, job_view, pod_row, uncounted_pods};
-use crate::view::{JobSnapshot, PodColumns};
+use crate::kube::{
+    CronJob, Job, Pod, cron_job_row, cron_job_view, failed_pod, job_view, pod_row, uncounted_pods,
+};
+use crate::view::{ActiveRow, CronJobSnapshot, JobSnapshot, PodColumns};
 
 /// A snapshot, and the Pods that its positions stand for.
 pub(super) struct Gathered<'request> {
@@ -33,6 +35,44 @@ impl<'request> Gathered<'request> {
         };
         Self { snapshot, children }
     }
+}
+
+/// The snapshot of a CronJob, and the Jobs that its positions stand for.
+pub(super) struct GatheredCronJob<'request> {
+    pub(super) snapshot: CronJobSnapshot,
+    pub(super) jobs: Vec<&'request Job>,
+}
+
+impl<'request> GatheredCronJob<'request> {
+    /// The snapshot of `cron_job` among the Jobs of the request.
+    pub(super) fn of(request: &'request Request, cron_job: &CronJob) -> Self {
+        let uid = &cron_job.metadata.uid;
+        let jobs: Vec<&Job> = request.jobs.iter().filter(|job| is_seen(job, cron_job)).collect();
+        let position = |uid: &str| jobs.iter().position(|job| &*job.metadata.uid == uid);
+        let active = cron_job.status.active.iter().map(|reference| ActiveRow {
+            name: reference.name.clone(),
+            job: position(&reference.uid).and_then(|position| u32::try_from(position).ok()),
+            live: request.live_jobs.get(&reference.uid).copied(),
+        });
+        let snapshot = CronJobSnapshot {
+            now_ms: request.now_ms,
+            flags: request.cron_job_flags.clone(),
+            cron_job: cron_job_view(cron_job).into(),
+            edited_s: request.edited_s,
+            jobs: jobs.iter().map(|job| cron_job_row(job, uid)).collect(),
+            active: active.collect(),
+            memo: request.memo.clone(),
+        };
+        Self { snapshot, jobs }
+    }
+}
+
+/// Whether the CronJob's reconcile has to see the Job: it is the CronJob's, or has a name that it might give.
+fn is_seen(job: &Job, cron_job: &CronJob) -> bool {
+    let is_owned = job.metadata.controller().is_some_and(|owner| owner.uid == cron_job.metadata.uid);
+    let rest = job.metadata.name.strip_prefix(&*cron_job.metadata.name);
+    let is_named_after = rest.is_some_and(|rest| rest.starts_with('-'));
+    job.metadata.namespace == cron_job.metadata.namespace && (is_owned || is_named_after)
 }
 
 /// Whether the Job's reconcile has to see the Pod: it is the Job's or could be adopted, and it has not

@@ -1,6 +1,7 @@
 //! The request document.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -8,17 +9,24 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 
 use super::{API_VERSION, REQUEST_KIND, TwinFault};
-use crate::kube::{Job, Pod, Str};
-use crate::view::{JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot};
+use crate::kube::{CronJob, Job, Pod, Str, Time, Uid};
+use crate::view::{CronJobFlags, JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot};
 
 /// A request, parsed and checked.
 pub(super) struct Request {
     pub(super) now_ms: i64,
     pub(super) flags: JobFlags,
+    pub(super) cron_job_flags: CronJobFlags,
     pub(super) subject: Subject,
     /// Pods by name.
     pub(super) pods: Vec<Pod>,
+    /// Jobs by name, of a CronJob.
+    pub(super) jobs: Vec<Job>,
+    /// When the CronJob's schedule or zone was seen to change, seconds since the Unix epoch.
+    pub(super) edited_s: Option<i64>,
     pub(super) live_owner: Option<LiveOwner>,
+    /// What became of Jobs that the status lists, by uid.
+    pub(super) live_jobs: BTreeMap<Uid, LiveOwner>,
     pub(super) memo: Vec<u8>,
 }
 
@@ -26,6 +34,8 @@ pub(super) struct Request {
 pub(super) enum Subject {
     /// A Job and its Pods.
     Job(Box<Job>),
+    /// A CronJob and its Jobs.
+    CronJob(Box<CronJob>),
     /// The one Pod of the request, which may have lost its Job.
     Orphan(OrphanSnapshot),
 }
@@ -40,7 +50,13 @@ struct Document {
     job: Option<Box<Job>>,
     #[serde(default)]
     pods: Vec<Pod>,
+    cron_job: Option<Box<CronJob>>,
+    #[serde(default)]
+    jobs: Vec<Job>,
+    edited_at: Option<Time>,
     live_owner: Option<LiveOwnerDocument>,
+    #[serde(default)]
+    live_jobs: BTreeMap<Uid, LiveOwnerDocument>,
     orphan_owner: Option<OrphanOwnerDocument>,
     #[serde(default)]
     memo: String,
@@ -66,6 +82,8 @@ struct FlagsDocument {
     max_uncounted_pods: Option<u32>,
     max_pods_per_sync: Option<u32>,
     managed_by: Option<Str>,
+    default_zone: Option<Str>,
+    edits_run_the_past: Option<bool>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -97,25 +115,45 @@ impl Request {
             .now
             .parse()
             .map_err(|_| TwinFault::Malformed(format!("now: {:?} is not an RFC 3339 time", document.now)))?;
-        let mut pods = document.pods;
+        let (mut pods, mut jobs) = (document.pods, document.jobs);
         pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        jobs.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        let live_jobs = document.live_jobs.into_iter().map(|(uid, owner)| (uid, owner.into()));
         Ok(Self {
             now_ms: now.as_millisecond(),
+            cron_job_flags: document.flags.cron_job_flags(),
             flags: document.flags.into_flags(),
-            subject: subject(document.job, document.orphan_owner, &pods)?,
+            subject: subject(document.job, document.cron_job, document.orphan_owner, &pods)?,
             pods,
-            live_owner: document.live_owner.map(|owner| match owner {
-                LiveOwnerDocument::Alive => LiveOwner::Alive,
-                LiveOwnerDocument::Terminating => LiveOwner::Terminating,
-                LiveOwnerDocument::Gone => LiveOwner::Gone,
-            }),
+            jobs,
+            edited_s: document.edited_at.map(|time| time.unix_seconds),
+            live_owner: document.live_owner.map(Into::into),
+            live_jobs: live_jobs.collect(),
             memo: from_hex(&document.memo)
                 .ok_or_else(|| TwinFault::Malformed("memo: not hexadecimal".to_string()))?,
         })
     }
 }
 
+impl From<LiveOwnerDocument> for LiveOwner {
+    fn from(owner: LiveOwnerDocument) -> Self {
+        match owner {
+            LiveOwnerDocument::Alive => Self::Alive,
+            LiveOwnerDocument::Terminating => Self::Terminating,
+            LiveOwnerDocument::Gone => Self::Gone,
+        }
+    }
+}
+
 impl FlagsDocument {
+    fn cron_job_flags(&self) -> CronJobFlags {
+        let default = CronJobFlags::default();
+        CronJobFlags {
+            default_zone: self.default_zone.clone().unwrap_or(default.default_zone),
+            edits_run_the_past: self.edits_run_the_past.unwrap_or(default.edits_run_the_past),
+        }
+    }
+
     fn into_flags(self) -> JobFlags {
         let upstream = JobFlags::default();
         JobFlags {
@@ -135,12 +173,14 @@ impl FlagsDocument {
 
 fn subject(
     job: Option<Box<Job>>,
+    cron_job: Option<Box<CronJob>>,
     owner: Option<OrphanOwnerDocument>,
     pods: &[Pod],
 ) -> Result<Subject, TwinFault> {
-    match (job, owner, pods) {
-        (Some(job), None, _) => Ok(Subject::Job(job)),
-        (None, Some(owner), [pod]) => {
+    match (job, cron_job, owner, pods) {
+        (Some(job), None, None, _) => Ok(Subject::Job(job)),
+        (None, Some(cron_job), None, _) => Ok(Subject::CronJob(cron_job)),
+        (None, None, Some(owner), [pod]) => {
             let owner = match owner {
                 OrphanOwnerDocument::Nobody => OrphanOwner::Nobody,
                 OrphanOwnerDocument::OtherKind => OrphanOwner::OtherKind,
@@ -152,7 +192,8 @@ fn subject(
             Ok(Subject::Orphan(OrphanSnapshot { tracked: pod.is_tracked(), owner }))
         }
         _ => {
-            Err(TwinFault::Malformed("give a job with its pods, or an orphanOwner with one pod".to_string()))
+            let mend = "give a job with its pods, a cronJob with its jobs, or an orphanOwner with one pod";
+            Err(TwinFault::Malformed(mend.to_string()))
         }
     }
 }

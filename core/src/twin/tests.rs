@@ -180,3 +180,88 @@ fn the_memo_of_a_plan_is_read_back() {
     let plan = answer(&request(&format!(r#""job":{},"memo":"00ff10""#, job("Indexed"))));
     assert!(plan.is_ok(), "{plan:?}");
 }
+
+fn cron_job(policy: &str, status: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"cron","namespace":"default","uid":"cron-uid","resourceVersion":"7",
+                "creationTimestamp":"2025-12-31T22:30:00Z"}},
+            "spec":{{"schedule":"0 * * * *","timeZone":"Europe/Vienna","concurrencyPolicy":"{policy}",
+                "jobTemplate":{{"metadata":{{"labels":{{"a":"b"}}}},"spec":{{"unheardOf":1.50}}}}}},
+            "status":{status}}}"#
+    )
+}
+
+fn job_of_cron_job(name: &str, status: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"default","uid":"uid-of-{name}","resourceVersion":"8",
+                "ownerReferences":[{{"apiVersion":"batch/v1","kind":"CronJob","name":"cron","uid":"cron-uid",
+                    "controller":true}}]}},
+            "spec":{{}},"status":{status}}}"#
+    )
+}
+
+/// How the status lists the Job of 23:00.
+const LISTED: &str = r#"{"lastScheduleTime":"2025-12-31T23:00:00Z","active":[{"kind":"Job","namespace":"default",
+    "name":"cron-29453700","uid":"uid-of-cron-29453700","apiVersion":"batch/v1","resourceVersion":"8"}]}"#;
+
+#[test]
+fn a_cron_job_replaces_its_job_by_a_whole_one() {
+    let rest = format!(
+        r#""cronJob":{},"jobs":[{}]"#,
+        cron_job("Replace", LISTED),
+        job_of_cron_job("cron-29453700", "{}")
+    );
+    let plan = answer(&request(&rest)).unwrap();
+    assert_eq!(plan["wakeAt"], "2026-01-01T01:00:00Z");
+    let requests = requests(&plan);
+    assert_eq!(requests[0]["verb"], "delete");
+    assert_eq!(requests[0]["target"]["uid"], "uid-of-cron-29453700");
+    assert_eq!(requests[0]["propagationPolicy"], "Background");
+    let object = &requests[1]["object"];
+    assert_eq!(object["metadata"]["name"], "cron-29453760");
+    assert_eq!(object["metadata"]["labels"]["a"], "b");
+    assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], "cron-uid");
+    let annotation = &object["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"];
+    assert_eq!(annotation, "2026-01-01T01:00:00+01:00");
+    assert_eq!(object["spec"]["unheardOf"], 1.5);
+    assert_eq!(plan["steps"][1]["after"][0]["needs"], "Succeeded");
+    let update = requests[2];
+    assert_eq!(update["object"]["kind"], "CronJob");
+    assert_eq!(update["object"]["metadata"]["resourceVersion"], "7");
+    assert_eq!(update["object"]["status"]["lastScheduleTime"], "2026-01-01T00:00:00Z");
+    let active = &update["object"]["status"]["active"];
+    assert_eq!(active.as_array().unwrap().len(), 1);
+    assert_eq!(active[0]["name"], "cron-29453760");
+    assert_eq!(active[0]["uid"], Value::Null);
+    let source: Value = serde_json::from_str(r#"[{"active":0,"step":1,"item":0}]"#).unwrap();
+    assert_eq!(update["uidsFrom"], source);
+    assert_eq!(requests[3]["object"]["status"]["active"], Value::Null);
+    assert_eq!(requests[3]["uidsFrom"], Value::Null);
+}
+
+#[test]
+fn a_cron_jobs_listed_job_that_is_not_given_is_to_be_read() {
+    let rest = format!(r#""cronJob":{}"#, cron_job("Forbid", LISTED));
+    let plan = answer(&request(&rest)).unwrap();
+    assert_eq!(plan["read"], "ActiveJobs");
+    let found = format!(r#"{rest},"liveJobs":{{"uid-of-cron-29453700":"Gone"}}"#);
+    let plan = answer(&request(&found)).unwrap();
+    assert_eq!(plan["read"], Value::Null);
+    let verbs: Vec<&Value> = requests(&plan).iter().map(|request| &request["verb"]).collect();
+    assert_eq!(verbs, ["create", "updateStatus", "updateStatus", "recordEvent"]);
+}
+
+#[test]
+fn a_cron_job_follows_its_flags_and_its_edit() {
+    let rest = format!(r#""cronJob":{},"editedAt":"2026-01-01T00:00:00Z""#, cron_job("Allow", "{}"));
+    assert_eq!(requests(&answer(&request(&rest)).unwrap()).len(), 0);
+    let rest = format!(r#"{rest},"flags":{{"editsRunThePast":true}}"#);
+    assert_eq!(requests(&answer(&request(&rest)).unwrap()).len(), 2);
+}
+
+#[test]
+fn a_request_is_about_one_object() {
+    let rest = format!(r#""cronJob":{},"job":{}"#, cron_job("Allow", "{}"), job("Indexed"));
+    let fault = answer(&request(&rest)).unwrap_err();
+    assert_eq!(fault["category"], "malformed_request");
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::component::Component;
 use wasmtime::{Engine as Wasmtime, Store};
 use windlass_core::plan::Plan;
-use windlass_core::view::JobSnapshot;
+use windlass_core::view::{CronJobSnapshot, JobSnapshot};
 
 use super::{Engine, EngineFault, SharedPolicy, Snapshot};
 
@@ -144,6 +144,23 @@ impl WasmEngine {
         self.call(policy, |store, guest| {
             let before = store.get_fuel()?;
             let _plan = guest.windlass_core_job().call_reconcile(&mut *store, &snapshot)?;
+            Ok(before.saturating_sub(store.get_fuel()?))
+        })
+    }
+
+    /// As [`fuel_for`](Self::fuel_for), of a CronJob.
+    ///
+    /// # Errors
+    /// An [`EngineFault`] if the guest gave no answer, or if the engine's budget is time.
+    pub fn fuel_for_cron_job(
+        &self,
+        snapshot: &CronJobSnapshot,
+        policy: &SharedPolicy,
+    ) -> Result<u64, EngineFault> {
+        let snapshot = convert::cron_job_snapshot(snapshot);
+        self.call(policy, |store, guest| {
+            let before = store.get_fuel()?;
+            let _plan = guest.windlass_core_cron_job().call_reconcile(&mut *store, &snapshot)?;
             Ok(before.saturating_sub(store.get_fuel()?))
         })
     }
