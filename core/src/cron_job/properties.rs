@@ -220,7 +220,15 @@ fn check_step(step: &Step, snapshot: &CronJobSnapshot, slots: &mut usize) -> Res
         }
         Action::WriteCronJobStatus(write) => check_status(write, snapshot, *slots)?,
         Action::RecordEvent(event) => prop_assert!(event.message.len() <= MAX_EVENT_MESSAGE_BYTES),
-        other => prop_assert!(false, "{:?}", other),
+        Action::CreatePods(_)
+        | Action::DeletePods { .. }
+        | Action::UntrackPods(_)
+        | Action::AdoptPods(_)
+        | Action::ReleasePods(_)
+        | Action::WriteJobStatus(_)
+        | Action::DeleteJob => {
+            prop_assert!(false, "{:?}", step.action);
+        }
     }
     Ok(())
 }
@@ -477,7 +485,14 @@ impl Model {
                 self.view.last_schedule_time = write.last_schedule_time;
                 self.view.last_successful_time = write.last_successful_time;
             }
-            _ => {}
+            Action::RecordEvent(_)
+            | Action::CreatePods(_)
+            | Action::DeletePods { .. }
+            | Action::UntrackPods(_)
+            | Action::AdoptPods(_)
+            | Action::ReleasePods(_)
+            | Action::WriteJobStatus(_)
+            | Action::DeleteJob => {}
         }
         Ok(())
     }

@@ -31,9 +31,9 @@ impl PlanDocument {
             let name = JobManifest::name_at(&cron_job.metadata.name, slot.scheduled_s);
             JobManifest::new(cron_job, name, slot.timestamp.clone())
         };
-        let created = (0..).zip(&plan.steps).find_map(|(position, step)| match &step.action {
-            Action::CreateJobs(slots) => Some((position, slots.iter().map(manifest).collect())),
-            _ => None,
+        let created = (0..).zip(&plan.steps).find_map(|(position, step)| {
+            let Action::CreateJobs(slots) = &step.action else { return None };
+            Some((position, slots.iter().map(manifest).collect()))
         });
         let scene = Scene { cron_job, jobs, created };
         let steps: Result<_, _> = plan.steps.iter().map(|step| scene.step(step)).collect();
