@@ -25,16 +25,35 @@ pub mod checkers;
 
 use windlass_host::engine::Engine;
 
-use faults::Faults;
+use faults::{Fault, Faults};
 use mutants::Mutant;
+use random::Random;
 use workload::Workload;
 use world::{Plot, Report};
 
 /// Runs the plot of `seed`.
 #[must_use]
 pub fn run_seed(seed: u64, engine: &dyn Engine, mutant: Option<Mutant>, is_traced: bool) -> Report {
-    let plot = Plot { faults: Faults::of(seed), mutant, is_traced, ..Plot::quiet(seed, Workload::of(seed)) };
+    let workload = Workload::of(seed);
+    let faults = faults_of(seed, &workload);
+    let plot = Plot { faults, mutant, is_traced, ..Plot::quiet(seed, workload) };
     world::run(plot, engine)
+}
+
+/// What goes wrong in the run of `seed`: with CronJobs, for most of the time that they are there.
+fn faults_of(seed: u64, workload: &Workload) -> Faults {
+    let mut faults = Faults::of(seed);
+    let keeps_time = workload.crons.is_empty() || workload.has_times_to_live();
+    if keeps_time {
+        // Deadlines and times to live are judged by the server's clock.
+        faults.forbid(Fault::ClockForward);
+        faults.forbid(Fault::ClockBack);
+    }
+    if let Some((end_ms, _)) = workload.deeds.last().filter(|_| !workload.crons.is_empty()) {
+        let random = &mut Random::new(seed, 8);
+        faults.until(random.between(end_ms / 10, end_ms * 7 / 10));
+    }
+    faults
 }
 
 /// What came of many runs.

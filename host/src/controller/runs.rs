@@ -1,6 +1,6 @@
 //! Runs of the core: from a key that is due to a snapshot, and from a plan to its execution.
 
-use windlass_core::kube::{CompletionMode, ConcurrencyPolicy, Job, Kind};
+use windlass_core::kube::{CompletionMode, ConcurrencyPolicy, Job, Kind, Time};
 use windlass_core::plan::{Plan, SyncAction};
 
 use super::notice::{JobSync, Notice};
@@ -97,7 +97,7 @@ impl Controller {
                     self.queue.again(&key, now.monotonic_ms.saturating_add(JOBS_UNSEEN_WAIT_MS));
                     return None;
                 }
-                let rescheduled_s = self.rescheduled.get(name).copied();
+                let rescheduled_s = self.rescheduled_by(name, now);
                 snapshot::cron_job(&self.cache, name, &self.config.cron_job, now, rescheduled_s, &carried)
             }
         };
@@ -120,6 +120,14 @@ impl Controller {
         let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync };
         self.running.insert(id, running);
         Some(Run { id, key, snapshot, policy: self.policy.clone() })
+    }
+
+    /// When a CronJob was seen to get another schedule or zone, seconds since the Unix epoch: not later than now,
+    /// whatever the wall clock showed then.
+    fn rescheduled_by(&mut self, name: &Name, now: Now) -> Option<i64> {
+        let rescheduled_s = self.rescheduled.get_mut(name)?;
+        *rescheduled_s = (*rescheduled_s).min(Time::from_unix_ms(now.unix_ms).unix_seconds);
+        Some(*rescheduled_s)
     }
 
     /// Whether nothing may be decided about a CronJob for now: its runs exclude each other, and Jobs are not

@@ -1,12 +1,15 @@
 //! Predicates that must hold whatever goes wrong, judged from the history of commits, from the requests that
 //! were sent, and from what each process could see: never from the machine's own memory.
 //!
-//! Their names are those of the project's list of invariants: C for every controller, J for Jobs, V for
+//! Their names are those of the project's list of invariants: C for every controller, J for Jobs, K for CronJobs, V for
 //! what must happen in the end. One file a group.
 
 mod backoff;
 mod counting;
 mod creation;
+mod cron;
+mod cron_ledger;
+mod cron_rest;
 mod ending;
 mod honesty;
 mod ledger;
@@ -17,14 +20,18 @@ mod preconditions;
 mod rest;
 mod sight;
 
-use windlass_core::kube::{Kind, Object, ResourceVersion};
+use std::collections::BTreeSet;
+
+use windlass_core::kube::{Kind, Object, ResourceVersion, Str};
 use windlass_core::plan::Plan;
+use windlass_host::Now;
 use windlass_host::controller::{Run, RunId};
-use windlass_host::request::{Operation, Outcome, Request, RequestId};
+use windlass_host::request::{Operation, Outcome, Propagation, Request, RequestId};
 use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
 use windlass_sandbox::{Commit, Resource, Store, Verb};
 
 use super::cluster::Cluster;
+use cron_ledger::CronLedger;
 use ledger::Ledger;
 use observer::Observer;
 
@@ -57,9 +64,17 @@ pub struct Cause {
 /// All checkers of a run.
 pub struct Checkers {
     ledger: Ledger,
+    crons: CronLedger,
+    start_unix_ms: i64,
     observers: Vec<Observer>,
     preconditions: preconditions::Preconditions,
     is_quiet: bool,
+    /// Complaints that processes made at rest which were started then.
+    complaints: BTreeSet<(usize, u32, Str, Str)>,
+    /// Processes that were started at rest: they have yet to say what stands in the way of a CronJob.
+    newcomers: BTreeSet<usize>,
+    /// When the last clock was set, milliseconds.
+    clock_set_ms: u64,
     pods_created: u64,
 }
 
@@ -72,14 +87,19 @@ impl Violation {
 }
 
 impl Checkers {
-    /// Checkers of a run with so many processes.
+    /// Checkers of a run with so many processes that begins at `start_unix_ms`.
     #[must_use]
-    pub fn new(processes: usize) -> Self {
+    pub fn new(processes: usize, start_unix_ms: i64) -> Self {
         Self {
+            start_unix_ms,
             ledger: Ledger::default(),
+            crons: CronLedger::new(processes),
             observers: (0..processes).map(|_| Observer::default()).collect(),
             preconditions: preconditions::Preconditions::default(),
             is_quiet: false,
+            complaints: BTreeSet::new(),
+            newcomers: BTreeSet::new(),
+            clock_set_ms: 0,
             pods_created: 0,
         }
     }
@@ -87,6 +107,9 @@ impl Checkers {
     /// A process starts with an empty memory.
     pub fn started(&mut self, process: usize) {
         self.observers[process] = Observer::default();
+        if self.is_quiet {
+            self.newcomers.insert(process);
+        }
     }
 
     /// A process may act from now on.
@@ -123,7 +146,8 @@ impl Checkers {
     }
 
     /// A process hears from a list or watch.
-    pub fn hears(&mut self, process: usize, kind: Kind, stream: StreamId, body: &WatchBody) {
+    pub fn hears(&mut self, process: usize, kind: Kind, stream: StreamId, body: &WatchBody, now: Now) {
+        self.observers[process].view.look_at_clock(now.unix_ms.div_euclid(1_000));
         self.observers[process].view.hears(kind, stream, body);
     }
 
@@ -134,6 +158,7 @@ impl Checkers {
     pub fn runs(&mut self, process: usize, run: &Run, plan: Option<&Plan>) -> Result<(), Violation> {
         let observer = &mut self.observers[process];
         sight::runs(observer, run)?;
+        cron::runs(observer, run, plan)?;
         creation::runs(observer, run, plan);
         honesty::runs(observer, run, plan);
         backoff::runs(observer, run, plan, &self.ledger)
@@ -152,12 +177,17 @@ impl Checkers {
         let observer = &mut self.observers[process];
         sight::sends(observer, request, &self.ledger, now_ms)?;
         creation::sends(observer, request)?;
+        cron::sends(observer, request)?;
+        if matches!(request.operation, Operation::CreateJob(_)) {
+            self.crons.sends(observer.identity, request.id, now_ms);
+        }
         honesty::sends(observer, request)
     }
 
     /// A process hears how a request ended.
-    pub fn answered(&mut self, process: usize, request: &Request, outcome: &Outcome, now_ms: u64) {
-        self.observers[process].answered(request, outcome, now_ms);
+    pub fn answered(&mut self, process: usize, request: &Request, outcome: &Outcome, now: Now) {
+        self.observers[process].view.look_at_clock(now.unix_ms.div_euclid(1_000));
+        self.observers[process].answered(request, outcome, now.monotonic_ms);
     }
 
     /// The server has made something of a request of ours.
@@ -178,15 +208,22 @@ impl Checkers {
             result = self.own_commit(commit, cause);
         }
         self.ledger.add(commit);
+        self.crons.add(commit, cause);
         result
     }
 
-    /// Nothing more is to happen.
+    /// The clock of a process was set.
+    pub fn clock_was_set(&mut self, now_ms: u64) {
+        self.clock_set_ms = now_ms;
+    }
+
+    /// Nothing more is to happen; after `calm_ms` no fault struck.
     ///
     /// # Errors
     /// The predicate that does not hold.
-    pub fn at_rest(&self, store: &Store, cluster: &Cluster) -> Result<(), Violation> {
-        rest::check(store, cluster, &self.ledger)
+    pub fn at_rest(&self, store: &Store, cluster: &Cluster, calm_ms: u64) -> Result<(), Violation> {
+        rest::check(store, cluster, &self.ledger)?;
+        cron_rest::check(store, cluster, &self.crons, calm_ms.max(self.clock_set_ms))
     }
 
     /// Whether any further write of ours is one too many.
@@ -200,8 +237,25 @@ impl Checkers {
         self.pods_created
     }
 
+    /// Whether this is an Event in which a process that was started at rest says, once, what stands in the way of a
+    /// CronJob.
+    fn may_complain(&mut self, cause: Option<&Cause>) -> bool {
+        let Some(Cause { process, incarnation, operation: Operation::RecordEvent(event), .. }) = cause else {
+            return false;
+        };
+        let text = (event.reason.clone(), Str::from(format!("{} {}", event.regarding.uid, event.message)));
+        self.newcomers.contains(process)
+            && event.kind == Kind::CronJob
+            && self.complaints.insert((*process, *incarnation, text.0, text.1))
+    }
+
+    /// The wall clock at an instant of the run, milliseconds since the Unix epoch.
+    fn unix_ms(&self, ms: u64) -> i64 {
+        self.start_unix_ms.saturating_add_unsigned(ms)
+    }
+
     fn own_commit(&mut self, commit: &Commit, cause: Option<&Cause>) -> Result<(), Violation> {
-        if self.is_quiet {
+        if self.is_quiet && !self.may_complain(cause) {
             let object = commit.after.as_ref().or(commit.before.as_ref()).map(super::history::sketch);
             return Err(Violation::new(
                 "C9",
@@ -211,15 +265,22 @@ impl Checkers {
         if commit.verb == Verb::Create && commit.resource == Resource::Pod {
             self.pods_created += 1;
         }
-        ownership::check(commit, &self.ledger)?;
+        ownership::check(commit, &self.ledger, &self.crons)?;
+        self.crons.check(commit, cause)?;
         self.preconditions.check(commit, cause, &self.ledger)?;
         if let (Some(Object::Job(before)), Some(Object::Job(after))) = (&commit.before, &commit.after) {
-            ending::check(before, after, commit.time_ms, &self.ledger)?;
+            ending::check(before, after, self.unix_ms(commit.time_ms), &self.ledger)?;
             let author = cause.map(|cause| (cause.process, cause.incarnation, cause.id));
             counting::check_status(before, after, author, &mut self.ledger)?;
         }
         if let (Some(Object::Job(before)), Verb::Delete) = (&commit.before, commit.verb) {
-            ending::check_deletion(before, commit.time_ms)?;
+            // Whose time is not over may go for its CronJob's sake: see K8.
+            let is_for_cron_job = cause.is_some_and(|cause| {
+                matches!(cause.operation, Operation::DeleteJob { pods: Propagation::Background, .. })
+            });
+            if !is_for_cron_job {
+                ending::check_deletion(before, self.unix_ms(commit.time_ms))?;
+            }
         }
         if let Some(Object::Pod(before)) = &commit.before {
             let after = match &commit.after {

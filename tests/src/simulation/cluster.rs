@@ -3,6 +3,8 @@
 //! The sandbox has its own scheduler and kubelets; here every moment of theirs has to come from the seed, so
 //! that they act on the store alone, through the same verbs as everybody.
 
+pub mod cron;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,9 +15,10 @@ use windlass_core::kube::{
 };
 use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
 
-use super::random::Random;
+use super::random::{Random, mix};
+use super::workload::cron::CronDeed;
 use super::workload::{
-    Deed, EDITION_ANNOTATION, Lot, NAMESPACE, OTHER_CONTROLLER, Place, Workload, manifest, template,
+    Deed, EDITION_ANNOTATION, Lot, NAMESPACE, OTHER_CONTROLLER, Place, PodFate, Workload, manifest, template,
 };
 
 const ORPHAN_FINALIZER: &str = "orphan";
@@ -39,6 +42,8 @@ pub enum Turn {
     Collect(Uid),
     /// The workload's Job at this position is created.
     CreateJob(usize),
+    /// The workload's CronJob at this position is created.
+    CreateCronJob(usize),
     /// The workload's deed at this position is done.
     Deed(usize),
 }
@@ -50,7 +55,8 @@ pub struct Cluster {
     pods: BTreeMap<Uid, Life>,
     places: BTreeMap<Uid, u64>,
     attempts: BTreeMap<(Uid, Str), u64>,
-    jobs: BTreeSet<Uid>,
+    /// Uids of the Jobs and CronJobs that are there.
+    owners: BTreeSet<Uid>,
     random: Random,
 }
 
@@ -70,7 +76,7 @@ impl Cluster {
             pods: BTreeMap::new(),
             places: BTreeMap::new(),
             attempts: BTreeMap::new(),
-            jobs: BTreeSet::new(),
+            owners: BTreeSet::new(),
             random: Random::new(seed, 3),
         }
     }
@@ -80,6 +86,8 @@ impl Cluster {
     pub fn first_turns(&self) -> Vec<(u64, Turn)> {
         let jobs = self.workload.jobs.iter().enumerate();
         let mut turns: Vec<_> = jobs.map(|(job, plan)| (plan.created_ms, Turn::CreateJob(job))).collect();
+        let crons = self.workload.crons.iter().enumerate();
+        turns.extend(crons.map(|(cron, plan)| (plan.created_ms, Turn::CreateCronJob(cron))));
         turns.extend(
             self.workload.deeds.iter().enumerate().map(|(deed, (at_ms, _))| (*at_ms, Turn::Deed(deed))),
         );
@@ -89,11 +97,16 @@ impl Cluster {
     /// What a commit leads to: turns, each after so many milliseconds.
     pub fn react(&mut self, commit: &Commit, turns: &mut Vec<(u64, Turn)>) {
         match (&commit.before, &commit.after) {
-            (None, Some(Object::Job(job))) => {
-                self.jobs.insert(job.metadata.uid.clone());
+            (None, Some(owner @ (Object::Job(_) | Object::CronJob(_)))) => {
+                self.owners.insert(owner.metadata().uid.clone());
+                self.collect_if_orphaned(owner, turns);
             }
-            (Some(Object::Job(job)), None) => {
-                self.jobs.remove(&job.metadata.uid);
+            (Some(owner @ (Object::Job(_) | Object::CronJob(_))), None) => {
+                self.owners.remove(&owner.metadata().uid);
+                self.collect_soon(&owner.metadata().uid, turns);
+                if let Some(controller) = owner.metadata().controller() {
+                    turns.push((1, Turn::Collect(controller.uid.clone())));
+                }
             }
             (before, Some(Object::Pod(pod))) => {
                 if before.is_none() {
@@ -103,13 +116,7 @@ impl Cluster {
                 if let Some(owner) = old.filter(|_| pod.metadata.controller().is_none()) {
                     turns.push((1, Turn::Collect(owner.uid.clone())));
                 }
-                if let Some(owner) = pod.metadata.controller()
-                    && &*owner.kind == Kind::Job.name()
-                    && !self.jobs.contains(&owner.uid)
-                    && !pod.metadata.is_terminating()
-                {
-                    self.collect_soon(&owner.uid, turns);
-                }
+                self.collect_if_orphaned(&Object::Pod(pod.clone()), turns);
             }
             _ => {}
         }
@@ -124,12 +131,13 @@ impl Cluster {
                         turns.push((life.lot.stop_ms, Turn::Stop(pod.metadata.uid.clone())));
                     }
                 }
-                Some(Object::Job(job)) => self.collect_soon(&job.metadata.uid, turns),
+                Some(Object::Job(_) | Object::CronJob(_)) => {
+                    if let Some(owner) = &commit.after {
+                        self.collect_soon(&owner.metadata().uid, turns);
+                    }
+                }
                 _ => {}
             }
-        }
-        if let (Some(Object::Job(job)), None) = (&commit.before, &commit.after) {
-            self.collect_soon(&job.metadata.uid, turns);
         }
         if let (Some(Object::Pod(pod)), None) = (&commit.before, &commit.after) {
             self.pods.remove(&pod.metadata.uid);
@@ -154,6 +162,11 @@ impl Cluster {
                     let _ = store.create_job(Actor::USER, manifest(plan));
                 }
             }
+            Turn::CreateCronJob(position) => {
+                if let Some(plan) = self.workload.crons.get(*position) {
+                    cron::create(store, plan);
+                }
+            }
             Turn::Deed(position) => {
                 if let Some((_, deed)) = self.workload.deeds.get(*position).copied() {
                     self.perform(store, deed);
@@ -165,7 +178,22 @@ impl Cluster {
     /// Whether the Pods of the Job of that name end by themselves.
     #[must_use]
     pub fn pods_end(&self, job: &str) -> bool {
-        !self.workload.jobs.iter().any(|plan| &*plan.name == job && plan.fate.endless)
+        self.fate_of(job).is_none_or(|fate| !fate.endless)
+    }
+
+    /// Whether a quota held back Jobs at any time from `from_ms` to `until_ms`.
+    #[must_use]
+    pub fn was_limited(&self, from_ms: u64, until_ms: u64) -> bool {
+        let limits = self.workload.deeds.iter().filter_map(|(at_ms, deed)| match deed {
+            Deed::Cron(_, CronDeed::Limit(limit)) => Some((*at_ms, limit.is_some())),
+            _ => None,
+        });
+        let limits: Vec<(u64, bool)> = limits.collect();
+        let ends = limits.iter().skip(1).map(|(at_ms, _)| *at_ms).chain([u64::MAX]);
+        limits
+            .iter()
+            .zip(ends)
+            .any(|((at_ms, is_set), end_ms)| *is_set && *at_ms <= until_ms && end_ms >= from_ms)
     }
 
     /// Does `deed`, if there is still something to do it to.
@@ -252,6 +280,11 @@ impl Cluster {
                     let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, &pod.metadata.name, &patch);
                 },
             ),
+            Deed::Cron(cron, deed) => {
+                if let Some(plan) = self.workload.crons.get(cron) {
+                    cron::perform(store, plan, deed);
+                }
+            }
             Deed::RelabelPod(job, place) => self.with_some_pod(
                 store,
                 job,
@@ -269,8 +302,7 @@ impl Cluster {
     fn welcome(&mut self, pod: &Pod, turns: &mut Vec<(u64, Turn)>) {
         let metadata = &pod.metadata;
         let Some(owner) = metadata.controller() else { return };
-        let plan = self.workload.jobs.iter().find(|plan| plan.name == owner.name);
-        let Some(fate) = plan.map(|plan| plan.fate) else { return };
+        let Some(fate) = self.fate_of(&owner.name) else { return };
         let index = metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
         let attempt = match index {
             Some(index) => self.attempts.entry((owner.uid.clone(), index.clone())).or_default(),
@@ -283,6 +315,28 @@ impl Cluster {
         turns.push((lot.start_ms, Turn::Start(metadata.uid.clone())));
         let life = Life { name: metadata.name.clone(), lot, stopping: false };
         self.pods.insert(metadata.uid.clone(), life);
+    }
+
+    /// How the Pods of the Job of that name fare.
+    fn fate_of(&self, job: &str) -> Option<PodFate> {
+        let plan = self.workload.jobs.iter().find(|plan| &*plan.name == job);
+        plan.map(|plan| plan.fate).or_else(|| {
+            let plan = self.workload.cron_of(job)?;
+            // Each Job is another throw.
+            let seed = job.bytes().fold(plan.fate.seed, |seed, byte| mix(seed ^ u64::from(byte)));
+            Some(PodFate { seed, ..plan.fate })
+        })
+    }
+
+    /// Lets the garbage collector look at an object whose controller is not there.
+    fn collect_if_orphaned(&mut self, object: &Object, turns: &mut Vec<(u64, Turn)>) {
+        if let Some(owner) = object.metadata().controller()
+            && (owner.names(Kind::Job) || owner.names(Kind::CronJob))
+            && !self.owners.contains(&owner.uid)
+            && !object.metadata().is_terminating()
+        {
+            self.collect_soon(&owner.uid.clone(), turns);
+        }
     }
 
     fn collect_soon(&mut self, owner: &Uid, turns: &mut Vec<(u64, Turn)>) {
@@ -459,7 +513,9 @@ fn ended(exit_code: i32, now: Time) -> PodStatus {
 /// What the garbage collector does about the dependents of `owner` (upstream: pkg/controller/garbagecollector).
 fn collect(store: &mut Store, owner: &Uid) {
     let keys: Vec<ObjectKey> = store.dependents(owner).cloned().collect();
-    let job = store.objects(Kind::Job).find(|job| job.metadata().uid == *owner).cloned();
+    let mut owners = store.objects(Kind::Job).chain(store.objects(Kind::CronJob));
+    let job = owners.find(|object| object.metadata().uid == *owner).cloned();
+    drop(owners);
     let has = |name: &str| job.as_ref().is_some_and(|job| job.metadata().has_finalizer(name));
     let (orphans, foreground) = (has(ORPHAN_FINALIZER), has(FOREGROUND_FINALIZER));
     if job.is_some() && !orphans && !foreground {
@@ -480,7 +536,7 @@ fn collect(store: &mut Store, owner: &Uid) {
         let finalizer = if orphans { ORPHAN_FINALIZER } else { FOREGROUND_FINALIZER };
         let patch = MetadataPatch { remove_finalizer: Some(finalizer), ..MetadataPatch::default() };
         let name = &job.metadata().name;
-        let _ = store.patch(Actor::GARBAGE_COLLECTOR, Kind::Job, NAMESPACE, name, &patch);
+        let _ = store.patch(Actor::GARBAGE_COLLECTOR, job.kind(), NAMESPACE, name, &patch);
     }
 }
 

@@ -85,11 +85,15 @@ pub enum Fault {
     WorkerSlow,
     /// The core traps.
     CoreTrapped,
+    /// The wall clock of a process is set forward for a while.
+    ClockForward,
+    /// The wall clock of a process is set back for a while.
+    ClockBack,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::RequestLost,
         Self::AnswerLost,
         Self::RequestLate,
@@ -127,6 +131,8 @@ impl Fault {
         Self::SecondProcess,
         Self::WorkerSlow,
         Self::CoreTrapped,
+        Self::ClockForward,
+        Self::ClockBack,
     ];
 
     /// How often, in a thousand opportunities, the kind strikes at most: rarer where opportunities abound or
@@ -134,6 +140,7 @@ impl Fault {
     fn most_per_mille(self) -> u64 {
         match self {
             Self::Crash | Self::Terminated | Self::LeadershipLost => 4,
+            Self::ClockForward | Self::ClockBack => 20,
             Self::CrashBeforeWrite | Self::CrashAfterWrite => 30,
             Self::WatchClosed
             | Self::WatchBroken
@@ -196,6 +203,13 @@ impl Faults {
             }
         }
         faults
+    }
+
+    /// Lets what goes wrong do so until `last_ms`, if anything does.
+    pub fn until(&mut self, last_ms: u64) {
+        if self.last_ms > 0 {
+            self.last_ms = last_ms;
+        }
     }
 
     /// Lets `kind` strike `per_mille` times in a thousand until `last_ms`.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use windlass_core::kube::{Job, Kind, Object, Pod};
+use windlass_core::kube::{CronJob, Job, Kind, Object, Pod, Str};
 use windlass_sandbox::{Commit, Store};
 
 use super::random::mix;
@@ -33,7 +33,7 @@ impl History {
                 None => self.word(0),
                 Some(Object::Job(job)) => self.job(job),
                 Some(Object::Pod(pod)) => self.pod(pod),
-                Some(Object::CronJob(cron_job)) => self.text(&cron_job.metadata.name),
+                Some(Object::CronJob(cron_job)) => self.cron_job(cron_job),
                 Some(Object::Node(node)) => self.text(&node.metadata.name),
             }
         }
@@ -71,6 +71,17 @@ impl History {
             }
             lines.push(line);
         }
+        for object in store.objects(Kind::CronJob) {
+            let Object::CronJob(cron_job) = object else { continue };
+            let status = &cron_job.status;
+            lines.push(format!(
+                "{}: {} active, last scheduled {:?}, ever successful: {}",
+                cron_job.metadata.name,
+                status.active.len(),
+                status.last_schedule_time,
+                status.last_successful_time.is_some()
+            ));
+        }
         for object in store.objects(Kind::Pod) {
             let Object::Pod(pod) = object else { continue };
             let owner = pod.metadata.controller().map(|owner| owner.name.clone());
@@ -83,6 +94,21 @@ impl History {
         }
         lines.sort();
         lines
+    }
+
+    fn cron_job(&mut self, cron_job: &CronJob) {
+        let (metadata, status) = (&cron_job.metadata, &cron_job.status);
+        self.text(&metadata.uid);
+        self.text(&metadata.name);
+        self.word(metadata.resource_version.0);
+        self.word(metadata.generation as u64);
+        self.word(u64::from(metadata.is_terminating()));
+        for reference in &status.active {
+            self.text(&reference.uid);
+        }
+        for time in [status.last_schedule_time, status.last_successful_time] {
+            self.word(time.map_or(0, |time| time.unix_seconds as u64));
+        }
     }
 
     fn job(&mut self, job: &Job) {
@@ -222,7 +248,22 @@ pub fn sketch(object: &Object) -> String {
                 if metadata.finalizers.is_empty() { ", free" } else { "" }
             )
         }
-        Object::CronJob(cron_job) => format!("CronJob {}", cron_job.metadata.name),
+        Object::CronJob(cron_job) => {
+            let (spec, status) = (&cron_job.spec, &cron_job.status);
+            let active: Vec<&Str> = status.active.iter().map(|reference| &reference.name).collect();
+            format!(
+                "CronJob {} {}{} {:?} {:?} {:?}{}: active {active:?}, last {:?}, successful {:?}",
+                cron_job.metadata.name,
+                short(&cron_job.metadata.uid),
+                if cron_job.metadata.is_terminating() { " terminating" } else { "" },
+                spec.schedule,
+                spec.time_zone,
+                spec.concurrency_policy,
+                if cron_job.is_suspended() { " suspended" } else { "" },
+                status.last_schedule_time.map(|time| time.to_string()),
+                status.last_successful_time.map(|time| time.to_string()),
+            )
+        }
         Object::Node(node) => format!("Node {}", node.metadata.name),
     }
 }

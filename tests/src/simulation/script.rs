@@ -60,6 +60,13 @@ pub enum ScriptDeed {
         /// Milliseconds.
         down_ms: u64,
     },
+    /// The wall clock of a process is set.
+    SetClock {
+        /// Position of the process.
+        process: usize,
+        /// How far it is off from then on, milliseconds.
+        off_ms: i64,
+    },
     /// A process is told to end; it is started again once it has.
     Terminate {
         /// Position of the process.

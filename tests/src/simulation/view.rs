@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    COMPLETION_INDEX_ANNOTATION, ConditionStatus, INDEX_FAILURE_COUNT_ANNOTATION,
+    COMPLETION_INDEX_ANNOTATION, ConditionStatus, CronJob, INDEX_FAILURE_COUNT_ANNOTATION,
     INDEX_IGNORED_FAILURE_COUNT_ANNOTATION, Job, Kind, Object, Pod, PodPhase, ResourceVersion, Str, Uid,
 };
 use windlass_core::view::{NO_INDEX, PodColumns, pod_flag};
@@ -21,6 +21,7 @@ const LAGGING_LISTS: u32 = 3;
 /// What one process could see.
 #[derive(Debug, Default)]
 pub struct View {
+    cron_jobs: BTreeMap<Str, KnownCronJob>,
     jobs: BTreeMap<Str, (Arc<Job>, bool)>,
     pods: BTreeMap<Str, (Arc<Pod>, bool)>,
     children: BTreeMap<Uid, Children>,
@@ -30,6 +31,18 @@ pub struct View {
     streams: BTreeMap<Kind, StreamId>,
     listing: BTreeMap<Kind, Vec<Object>>,
     listed: BTreeSet<Kind>,
+    /// What the process' wall clock shows, seconds since the Unix epoch.
+    clock_s: i64,
+}
+
+/// A CronJob as one process could see it.
+#[derive(Clone, Debug)]
+pub struct KnownCronJob {
+    /// Its newest version.
+    pub cron_job: Arc<CronJob>,
+    /// When another schedule or zone was seen, by the process' wall clock, seconds since the Unix epoch.
+    pub edited_s: Option<i64>,
+    removed: bool,
 }
 
 /// The Pods of a Job that it still has to do with: not gone, and not both ended and counted.
@@ -63,7 +76,12 @@ impl View {
     /// Whether every kind was listed since the view began.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        [Kind::Job, Kind::Pod].iter().all(|kind| self.listed.contains(kind))
+        [Kind::CronJob, Kind::Job, Kind::Pod].iter().all(|kind| self.listed.contains(kind))
+    }
+
+    /// Notes what the wall clock of the process shows, seconds since the Unix epoch.
+    pub fn look_at_clock(&mut self, clock_s: i64) {
+        self.clock_s = clock_s;
     }
 
     /// Notes which stream counts from now on.
@@ -155,8 +173,25 @@ impl View {
                 self.pods.insert(metadata.name.clone(), (pod.clone(), removed));
                 self.link(&metadata.name);
             }
-            Object::CronJob(_) | Object::Node(_) => {}
+            Object::CronJob(cron_job) => self.learn_cron_job(cron_job),
+            Object::Node(_) => {}
         }
+    }
+
+    fn learn_cron_job(&mut self, cron_job: &Arc<CronJob>) {
+        let name = &cron_job.metadata.name;
+        let known = self.cron_jobs.get(name);
+        if known.is_some_and(|known| {
+            known.cron_job.metadata.resource_version >= cron_job.metadata.resource_version
+        }) {
+            return;
+        }
+        let known = known.filter(|known| known.cron_job.metadata.uid == cron_job.metadata.uid);
+        let timing = |cron_job: &CronJob| (cron_job.spec.schedule.clone(), cron_job.spec.time_zone.clone());
+        let is_edited = known.is_some_and(|known| timing(&known.cron_job) != timing(cron_job));
+        let edited_s = if is_edited { Some(self.clock_s) } else { known.and_then(|known| known.edited_s) };
+        let known = KnownCronJob { cron_job: cron_job.clone(), edited_s, removed: false };
+        self.cron_jobs.insert(name.clone(), known);
     }
 
     /// Takes in the server's word that an object is gone, before any watch says so.
@@ -177,8 +212,52 @@ impl View {
                     }
                 }
             }
-            Kind::CronJob | Kind::Node => {}
+            Kind::CronJob => {
+                if let Some(known) = self.cron_jobs.get_mut(name)
+                    && known.cron_job.metadata.uid == *uid
+                {
+                    known.removed = true;
+                }
+            }
+            Kind::Node => {}
         }
+    }
+
+    /// The CronJob of that name.
+    #[must_use]
+    pub fn cron_job(&self, name: &str) -> Option<&KnownCronJob> {
+        self.cron_jobs.get(name).filter(|known| !known.removed)
+    }
+
+    /// The Jobs whose controller has that uid, in order of name.
+    pub fn jobs_of<'a>(&'a self, owner: &'a Uid) -> impl Iterator<Item = &'a Arc<Job>> {
+        let jobs = self.jobs.values().filter(|(_, removed)| !removed).map(|(job, _)| job);
+        jobs.filter(move |job| job.metadata.controller().is_some_and(|controller| controller.uid == *owner))
+    }
+
+    /// An edit that was seen when the clock showed more than `now_s` was made before that.
+    pub fn bound_edit(&mut self, name: &str, now_s: i64) {
+        if let Some(known) = self.cron_jobs.get_mut(name) {
+            known.edited_s = known.edited_s.map(|edited_s| edited_s.min(now_s));
+        }
+    }
+
+    /// Uids that CronJobs list as active by that name.
+    pub fn listed_as_active<'a>(&'a self, job: &'a str) -> impl Iterator<Item = &'a Uid> {
+        let listed = self.cron_jobs.values().flat_map(|known| &known.cron_job.status.active);
+        listed.filter(move |reference| &*reference.name == job).map(|reference| &reference.uid)
+    }
+
+    /// Whether the server said of the Job of that uid that it is gone, before any watch did.
+    #[must_use]
+    pub fn has_removed(&self, uid: &Uid) -> bool {
+        self.jobs.values().any(|(job, removed)| *removed && job.metadata.uid == *uid)
+    }
+
+    /// Whether the Job of that uid was seen to go.
+    #[must_use]
+    pub fn has_seen_go(&self, uid: &Uid) -> bool {
+        self.gone.get(&Kind::Job).is_some_and(|gone| gone.contains(uid))
     }
 
     /// The Job of that name.
@@ -219,7 +298,8 @@ impl View {
         let names: Vec<Str> = match kind {
             Kind::Job => self.jobs.keys().cloned().collect(),
             Kind::Pod => self.pods.keys().cloned().collect(),
-            Kind::CronJob | Kind::Node => Vec::new(),
+            Kind::CronJob => self.cron_jobs.keys().cloned().collect(),
+            Kind::Node => Vec::new(),
         };
         for name in names.iter().filter(|name| !listed.contains(*name)) {
             self.remove(kind, name, version);
@@ -240,7 +320,8 @@ impl View {
                 self.pods.clear();
                 self.children.clear();
             }
-            Kind::CronJob | Kind::Node => {}
+            Kind::CronJob => self.cron_jobs.clear(),
+            Kind::Node => {}
         }
     }
 
@@ -261,7 +342,15 @@ impl View {
                     }
                 }
             }
-            Kind::CronJob | Kind::Node => {}
+            Kind::CronJob => {
+                let version = |known: &KnownCronJob| known.cron_job.metadata.resource_version;
+                if self.cron_jobs.get(name).is_some_and(|known| version(known) <= at)
+                    && let Some(known) = self.cron_jobs.remove(name)
+                {
+                    self.gone.entry(kind).or_default().insert(known.cron_job.metadata.uid.clone());
+                }
+            }
+            Kind::Node => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a run is about: Jobs, how their Pods fare, and what people do to them; decided before the run begins.
 
+pub mod cron;
+
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -8,9 +10,10 @@ use windlass_core::kube::{
     OnPodCondition, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule, PodReplacementPolicy,
     PodTemplate, Str, SuccessPolicy, SuccessPolicyRule,
 };
-use windlass_sandbox::Propagation;
+use windlass_sandbox::{Propagation, StoreOptions};
 
 use super::random::{Random, mix};
+use cron::{CronDeed, CronPlan};
 
 /// Namespace of everything in a run.
 pub const NAMESPACE: &str = "default";
@@ -18,10 +21,14 @@ pub const NAMESPACE: &str = "default";
 pub const MAX_PODS_PER_JOB: u64 = 100;
 
 /// The Jobs of a run and what happens to them from outside.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Workload {
+    /// Wall clock at the start, milliseconds since the Unix epoch.
+    pub start_unix_ms: i64,
     /// The Jobs.
     pub jobs: Vec<JobPlan>,
+    /// The CronJobs.
+    pub crons: Vec<CronPlan>,
     /// What people and other controllers do, and when.
     pub deeds: Vec<(u64, Deed)>,
 }
@@ -124,6 +131,8 @@ pub enum Deed {
     EditTemplate(usize, u64),
     /// The Job is deleted and made anew under the same name, to be managed by another controller or by us.
     HandOver(usize, bool),
+    /// Something is done to the CronJob at that position, or in its way.
+    Cron(usize, CronDeed),
 }
 
 /// Name of a controller that is not ours.
@@ -131,15 +140,27 @@ pub const OTHER_CONTROLLER: &str = "example.com/other";
 /// Annotation of a template that says which edition it is.
 pub const EDITION_ANNOTATION: &str = "edition";
 
+impl Default for Workload {
+    /// Nothing at all, from the beginning of 2026 on.
+    fn default() -> Self {
+        let start_unix_ms = StoreOptions::default().start_unix_ms;
+        Self { start_unix_ms, jobs: Vec::new(), crons: Vec::new(), deeds: Vec::new() }
+    }
+}
+
 impl Workload {
-    /// The workload of `seed`.
+    /// The workload of `seed`: Jobs, or CronJobs.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        cron::of(seed).unwrap_or_else(|| Self::of_jobs(seed))
+    }
+
+    fn of_jobs(seed: u64) -> Self {
         let random = &mut Random::new(seed, 1);
         let count = random.pick(&[1, 1, 1, 2, 2, 3, 5]);
         let jobs: Vec<JobPlan> = (0..count).map(|position| job_plan(seed, random, position)).collect();
         let deeds = deeds(random, jobs.len() as u64);
-        Self { jobs, deeds }
+        Self { jobs, deeds, ..Self::default() }
     }
 }
 

@@ -32,8 +32,12 @@ use process::Process;
 
 /// Most things that happen in one run; one that goes on beyond does not come to rest.
 const MAX_HAPPENINGS: u64 = 600_000;
-/// Latest instant of a run, milliseconds; whatever still happens then never ends.
+/// Latest instant of a run after the last deed, milliseconds; whatever still happens then never ends.
 const MAX_RUN_MS: u64 = 12 * 3_600_000;
+/// Longest time for which the wall clock of a process is wrong, milliseconds.
+const WRONG_CLOCK_MS: u64 = 3_600_000;
+/// The most that it is wrong by, milliseconds.
+const MOST_WRONG_MS: u64 = 6 * 3_600_000;
 /// The processes that may act, as the store's history names them.
 const ACTORS: [Actor; 2] = [Actor("windlass-0"), Actor("windlass-1")];
 
@@ -42,7 +46,7 @@ const ACTORS: [Actor; 2] = [Actor("windlass-0"), Actor("windlass-1")];
 pub struct Plot {
     /// Decides everything that is not given here.
     pub seed: u64,
-    /// Jobs, and what is done to them.
+    /// Jobs and CronJobs, and what is done to them.
     pub workload: Workload,
     /// What goes wrong.
     pub faults: Faults,
@@ -117,6 +121,8 @@ pub(super) struct World<'engine> {
     writes: u64,
     steps: u64,
     happenings: u64,
+    /// Latest instant of the run, milliseconds.
+    latest_ms: u64,
     violation: Option<Violation>,
     commits: VecDeque<Commit>,
     turns: Vec<(u64, Turn)>,
@@ -190,6 +196,9 @@ enum Happening {
         process: usize,
         incarnation: u32,
     },
+    ClockIsRight {
+        process: usize,
+    },
     Scripted {
         rule: usize,
         commit: Option<Box<Commit>>,
@@ -228,7 +237,9 @@ pub fn run(plot: Plot, engine: &dyn Engine) -> Report {
 impl<'engine> World<'engine> {
     fn new(plot: Plot, engine: &'engine dyn Engine) -> Self {
         let seed = plot.seed;
-        let options = StoreOptions { seed, record_commits: true, ..StoreOptions::default() };
+        let start_unix_ms = plot.workload.start_unix_ms;
+        let options = StoreOptions { seed, start_unix_ms, record_commits: true, ..StoreOptions::default() };
+        let last_deed_ms = plot.workload.deeds.last().map_or(0, |(at_ms, _)| *at_ms);
         let mut random = Random::new(seed, 6);
         let mut faults = plot.faults;
         let count = if faults.strikes(Fault::SecondProcess, 0) { 2 } else { 1 };
@@ -243,7 +254,7 @@ impl<'engine> World<'engine> {
             sent: Vec::new(),
             random,
             faults,
-            checkers: Checkers::new(count),
+            checkers: Checkers::new(count, start_unix_ms),
             history: History::default(),
             trace: Trace::new(plot.is_traced),
             record: Record::new(plot.is_traced),
@@ -253,6 +264,7 @@ impl<'engine> World<'engine> {
             writes: 0,
             steps: 0,
             happenings: 0,
+            latest_ms: last_deed_ms + MAX_RUN_MS,
             violation: None,
             commits: VecDeque::new(),
             turns: Vec::new(),
@@ -281,7 +293,7 @@ impl<'engine> World<'engine> {
             self.store.set_time(at_ms);
             self.happenings += 1;
             self.happen(happening);
-            if self.happenings > MAX_HAPPENINGS || at_ms > MAX_RUN_MS {
+            if self.happenings > MAX_HAPPENINGS || at_ms > self.latest_ms {
                 self.violated(Violation::new(
                     "V1",
                     format!("no rest after {} happenings and {} s", self.happenings, at_ms / 1000),
@@ -292,7 +304,8 @@ impl<'engine> World<'engine> {
 
     /// At rest: everything is as it should be, and looking at it again changes nothing.
     fn prove_rest(&mut self) {
-        if let Err(violation) = self.checkers.at_rest(&self.store, &self.cluster) {
+        let calm_ms = self.faults.last_ms();
+        if let Err(violation) = self.checkers.at_rest(&self.store, &self.cluster, calm_ms) {
             return self.violated(violation);
         }
         self.checkers.expect_quiet(true);
@@ -337,6 +350,7 @@ impl<'engine> World<'engine> {
                 self.stale(process, incarnation, kind, stream, object);
             }
             Happening::DrainEnds { process, incarnation } => self.drain_ends(process, incarnation),
+            Happening::ClockIsRight { process } => self.set_clock(process, 0),
             Happening::Scripted { rule, commit } => self.follow_script(rule, commit.as_deref()),
             Happening::Turn(turn) => {
                 let mut turns = std::mem::take(&mut self.turns);
@@ -376,7 +390,7 @@ impl<'engine> World<'engine> {
         self.schedule(&mut turns);
         self.turns = turns;
         self.commits = commits;
-        for kind in [Kind::Job, Kind::Pod] {
+        for kind in [Kind::CronJob, Kind::Job, Kind::Pod] {
             if kinds[kind as usize] {
                 self.rouse_watches(kind);
             }
@@ -396,7 +410,10 @@ impl<'engine> World<'engine> {
                     continue;
                 }
                 ScriptDeed::Change(after_ms, _) => *after_ms,
-                ScriptDeed::Meet(_) | ScriptDeed::Crash { .. } | ScriptDeed::Terminate { .. } => 0,
+                ScriptDeed::Meet(_)
+                | ScriptDeed::Crash { .. }
+                | ScriptDeed::Terminate { .. }
+                | ScriptDeed::SetClock { .. } => 0,
             };
             let commit = Some(Box::new(commit.clone()));
             self.agenda.add(self.now_ms + after_ms, Happening::Scripted { rule, commit });
@@ -417,14 +434,36 @@ impl<'engine> World<'engine> {
                 }
             }
             ScriptDeed::Terminate { process } => self.terminate(*process),
+            ScriptDeed::SetClock { process, off_ms } => self.set_clock(*process, *off_ms),
             ScriptDeed::Meet(_) => {}
         }
         self.script = script;
         self.digest(None);
     }
 
-    fn now(&self) -> Now {
-        Now { monotonic_ms: self.now_ms, unix_ms: self.store.unix_ms() }
+    /// What the clocks of a process show.
+    fn now(&self, process: usize) -> Now {
+        let unix_ms = self.store.unix_ms().saturating_add(self.processes[process].clock_off_ms);
+        Now { monotonic_ms: self.now_ms, unix_ms }
+    }
+
+    /// Sets the wall clock of a process so many milliseconds off.
+    fn set_clock(&mut self, process: usize, off_ms: i64) {
+        self.trace.say(self.now_ms, || format!("the clock of process {process} is {off_ms} ms off"));
+        self.processes[process].clock_off_ms = off_ms;
+        self.checkers.clock_was_set(self.now_ms);
+    }
+
+    /// Sets the wall clock of a process wrong for a while, if that is to be.
+    fn disturb_clock(&mut self, process: usize) {
+        for (fault, sign) in [(Fault::ClockForward, 1), (Fault::ClockBack, -1)] {
+            if self.faults.strikes(fault, self.now_ms) {
+                let off_ms = i64::try_from(self.faults.random().spread(500, MOST_WRONG_MS)).unwrap_or(0);
+                self.set_clock(process, sign * off_ms);
+                let right_ms = self.now_ms + self.faults.random().spread(1_000, WRONG_CLOCK_MS);
+                self.agenda.add(right_ms, Happening::ClockIsRight { process });
+            }
+        }
     }
 
     fn violated(&mut self, mut violation: Violation) {

@@ -31,6 +31,20 @@ impl Store {
         Ok(stored)
     }
 
+    /// Stores a CronJob that an older server took: its schedule and its zone are not looked at.
+    ///
+    /// # Errors
+    /// 409 AlreadyExists, 403 Forbidden for its namespace, and 400 BadRequest where its template is not that of a Job.
+    pub fn restore_cron_job(&mut self, actor: Actor, mut old: CronJob) -> Result<Arc<CronJob>, ApiStatus> {
+        filled_in(&mut old)?;
+        self.name_and_admit(actor, Resource::CronJob, &mut old.metadata)?;
+        old.metadata.generation = 1;
+        self.must_be_absent(Kind::CronJob, &old.metadata)?;
+        let stored = self.put(actor, Verb::Create, None, Object::CronJob(Arc::new(old)), Some(Body::Slim));
+        let Object::CronJob(stored) = stored else { return Err(not_of_kind(Kind::CronJob)) };
+        Ok(stored)
+    }
+
     /// Replaces a CronJob but for its status; metadata may carry the uid and the resourceVersion that are required.
     ///
     /// # Errors

@@ -1,14 +1,13 @@
 //! The end of a Job is final, comes once nothing is left, and at its time: J6, J7, J8 and J12.
 
 use windlass_core::kube::{ConditionStatus, Job, JobCondition};
-use windlass_sandbox::StoreOptions;
 
 use super::Violation;
 use super::ledger::Ledger;
 
 /// A Job's status was written by us.
-pub(super) fn check(before: &Job, after: &Job, now_ms: u64, ledger: &Ledger) -> Result<(), Violation> {
-    keeps_deadline(before, after, now_ms)?;
+pub(super) fn check(before: &Job, after: &Job, now_unix_ms: i64, ledger: &Ledger) -> Result<(), Violation> {
+    keeps_deadline(before, after, now_unix_ms)?;
     let wrong = |why: &str| Err(Violation::new("J6", format!("{}: {why}", after.metadata.name)));
     let status = &after.status;
     let holds = |kind: &str| condition(after, kind).is_some();
@@ -65,7 +64,7 @@ fn within_limit(job: &Job, ledger: &Ledger) -> Result<(), Violation> {
 }
 
 /// A Job fails for its deadline only once that has passed, and not while it is suspended.
-fn keeps_deadline(before: &Job, after: &Job, now_ms: u64) -> Result<(), Violation> {
+fn keeps_deadline(before: &Job, after: &Job, now_unix_ms: i64) -> Result<(), Violation> {
     let target = |job: &Job| {
         condition(job, "FailureTarget").is_some_and(|target| &*target.reason == "DeadlineExceeded")
     };
@@ -81,14 +80,14 @@ fn keeps_deadline(before: &Job, after: &Job, now_ms: u64) -> Result<(), Violatio
     }
     let start_s = after.status.start_time.map_or(i64::MAX, |start| start.unix_seconds);
     let due_ms = start_s.saturating_add(seconds).saturating_mul(1000);
-    if unix_ms(now_ms) < due_ms {
-        return wrong(format!("fails {} ms before its deadline", due_ms - unix_ms(now_ms)));
+    if now_unix_ms < due_ms {
+        return wrong(format!("fails {} ms before its deadline", due_ms - now_unix_ms));
     }
     Ok(())
 }
 
-/// A Job was deleted by us: only once it has ended, and its time to live is over.
-pub(super) fn check_deletion(job: &Job, now_ms: u64) -> Result<(), Violation> {
+/// A Job was deleted by us for its time to live: only once it has ended, and its time to live is over.
+pub(super) fn check_deletion(job: &Job, now_unix_ms: i64) -> Result<(), Violation> {
     let wrong = |why: String| Err(Violation::new("J12", format!("{}: {why}", job.metadata.name)));
     let ended = condition(job, "Complete").or(condition(job, "Failed"));
     let (Some(ended), Some(seconds)) = (ended, job.spec.ttl_seconds_after_finished) else {
@@ -96,15 +95,10 @@ pub(super) fn check_deletion(job: &Job, now_ms: u64) -> Result<(), Violation> {
     };
     let ended_s = ended.last_transition_time.map_or(i64::MAX, |time| time.unix_seconds);
     let due_ms = ended_s.saturating_add(i64::from(seconds)).saturating_mul(1000);
-    if unix_ms(now_ms) < due_ms {
-        return wrong(format!("was deleted {} ms before its time", due_ms - unix_ms(now_ms)));
+    if now_unix_ms < due_ms {
+        return wrong(format!("was deleted {} ms before its time", due_ms - now_unix_ms));
     }
     Ok(())
-}
-
-/// The wall clock at an instant of the run, milliseconds since the Unix epoch.
-fn unix_ms(now_ms: u64) -> i64 {
-    StoreOptions::default().start_unix_ms.saturating_add_unsigned(now_ms)
 }
 
 /// The condition of that type, if it holds.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_core::kube::{Kind, Object, ObjectMeta, Str, Uid};
+use windlass_core::kube::{Job, Kind, Object, ObjectMeta, Str, Uid};
 use windlass_host::controller::RunId;
 use windlass_host::key::Key;
 use windlass_host::request::{Flow, Operation, Outcome, Request, RequestId};
 
 use super::backoff::Failures;
 use super::creation::Seen;
+use super::cron;
 use super::honesty::Living;
 use crate::simulation::view::View;
 
@@ -28,16 +29,22 @@ pub(super) struct Observer {
     pub(super) running: BTreeMap<RunId, Key>,
     /// Pods that are looked after by themselves, not by their Job.
     pub(super) alone: BTreeSet<Str>,
-    /// Writes in flight, and the Job that they are for.
-    pub(super) in_flight: BTreeMap<RequestId, Option<Str>>,
-    /// Writes whose outcome the process does not know, by object, and the Job that they are for.
-    pub(super) unsettled: BTreeMap<(Kind, Str), Option<Str>>,
+    /// Writes in flight, and the Job or CronJob that they are for.
+    pub(super) in_flight: BTreeMap<RequestId, Option<Key>>,
+    /// Writes whose outcome the process does not know, by object, and the Job or CronJob that they are for.
+    pub(super) unsettled: BTreeMap<(Kind, Str), Option<Key>>,
     /// The last write to each object that was not carried out for sure.
     pub(super) asked: BTreeMap<(Kind, Str), Operation>,
     /// What the last reconcile of a Job that creates Pods saw.
     pub(super) seen: BTreeMap<Str, Seen>,
     /// What the last reconcile of a Job that writes a status saw.
     pub(super) living: BTreeMap<Str, Living>,
+    /// What the last reconcile of a CronJob saw.
+    pub(super) crons: BTreeMap<Str, cron::Seen>,
+    /// Instants of each CronJob that a reconcile saw a Job for, or that the process made one for.
+    pub(super) looked: BTreeMap<Uid, BTreeSet<i64>>,
+    /// Jobs that a status listed and a read did not find.
+    pub(super) read_gone: BTreeSet<Uid>,
     /// Status writes that were answered as done.
     pub(super) statuses: BTreeSet<RequestId>,
     /// Failures of each Job since its last success.
@@ -49,7 +56,7 @@ pub(super) struct Observer {
 impl Observer {
     /// Takes in how a request of the process ended, as far as the process is told.
     pub(super) fn answered(&mut self, request: &Request, outcome: &Outcome, now_ms: u64) {
-        let job = self.in_flight.remove(&request.id).flatten();
+        let key = self.in_flight.remove(&request.id).flatten();
         if let Outcome::Rejected(status) = outcome
             && status.code == 429
         {
@@ -63,7 +70,7 @@ impl Observer {
                 if matches!((&request.operation, outcome), (Operation::WriteJobStatus(_), Outcome::Done(_))) {
                     self.statuses.insert(request.id);
                 }
-                self.wrote(&request.operation, job, outcome);
+                self.wrote(&request.operation, key, outcome);
             }
             Flow::Event => {}
         }
@@ -72,6 +79,15 @@ impl Observer {
     fn read(&mut self, operation: &Operation, outcome: &Outcome) {
         let Operation::Get { kind, name, .. } = operation else { return };
         let target = (*kind, name.clone());
+        let found = match outcome {
+            Outcome::Done(Some(object)) => Some(&object.metadata().uid),
+            Outcome::Rejected(status) if status.is_not_found() => None,
+            _ => return,
+        };
+        if *kind == Kind::Job {
+            let listed = self.view.listed_as_active(name);
+            self.read_gone.extend(listed.filter(|uid| Some(*uid) != found).cloned());
+        }
         match outcome {
             Outcome::Done(Some(object)) => self.view.acknowledge(object),
             Outcome::Rejected(status) if status.is_not_found() => {
@@ -97,7 +113,7 @@ impl Observer {
         self.asked.remove(&target);
     }
 
-    fn wrote(&mut self, operation: &Operation, job: Option<Str>, outcome: &Outcome) {
+    fn wrote(&mut self, operation: &Operation, key: Option<Key>, outcome: &Outcome) {
         let Some(target) = target(operation) else { return };
         match outcome {
             Outcome::Done(object) => self.done(operation, object.as_ref()),
@@ -108,14 +124,14 @@ impl Observer {
             }
             Outcome::Unknown => {
                 self.asked.insert(target.clone(), operation.clone());
-                self.unsettled.insert(target, job);
+                self.unsettled.insert(target, key);
             }
             // These say for sure that nothing happened, and nothing is read for them.
             Outcome::Rejected(status) if matches!(status.code, 403 | 429) => {}
             Outcome::Rejected(status) => {
                 self.asked.insert(target.clone(), operation.clone());
                 if status.code >= 500 {
-                    self.unsettled.insert(target, job);
+                    self.unsettled.insert(target, key);
                 }
             }
             Outcome::NotSent => {}
@@ -135,6 +151,23 @@ impl Observer {
         } else {
             self.view.acknowledge(object);
         }
+        if let (Operation::CreateJob(_), Object::Job(job)) = (operation, object) {
+            self.made(job);
+        }
+    }
+
+    /// Notes a Job that the process made.
+    fn made(&mut self, job: &Job) {
+        let Some(owner) = job.metadata.controller() else { return };
+        let Some(known) = self.view.cron_job(&owner.name) else { return };
+        if let Some(at_s) = cron::instant_of(&known.cron_job, &job.metadata) {
+            self.looked.entry(owner.uid.clone()).or_default().insert(at_s);
+        }
+    }
+
+    /// Whether the Job of that uid is known to be gone.
+    pub(super) fn knows_gone(&self, uid: &Uid) -> bool {
+        self.read_gone.contains(uid) || self.view.has_seen_go(uid) || self.view.has_removed(uid)
     }
 }
 

@@ -6,11 +6,12 @@ use windlass_core::kube::{Job, Kind, Object, OwnerReference, Pod};
 use windlass_sandbox::{Commit, Resource, Verb};
 
 use super::Violation;
+use super::cron_ledger::CronLedger;
 use super::ledger::Ledger;
 use crate::simulation::workload::OTHER_CONTROLLER;
 
 /// A commit of ours.
-pub(super) fn check(commit: &Commit, ledger: &Ledger) -> Result<(), Violation> {
+pub(super) fn check(commit: &Commit, ledger: &Ledger, crons: &CronLedger) -> Result<(), Violation> {
     match (commit.resource, commit.verb) {
         (Resource::Event, Verb::Create | Verb::Patch) => Ok(()),
         (Resource::Job, Verb::UpdateStatus) => match &commit.before {
@@ -19,6 +20,15 @@ pub(super) fn check(commit: &Commit, ledger: &Ledger) -> Result<(), Violation> {
             }
             _ => Ok(()),
         },
+        (Resource::CronJob, Verb::UpdateStatus) => Ok(()),
+        (Resource::Job, Verb::Create) => {
+            let owner = commit.after.as_ref().and_then(|job| job.metadata().controller());
+            match owner {
+                Some(owner) if crons.knows(&owner.uid) => Ok(()),
+                _ => Err(Violation::new("C1", "a Job was created for no CronJob".to_owned())),
+            }
+        }
+        // Whose it is, whoever sends it has to know: see K8. That of a time to live is anybody's.
         (Resource::Job, Verb::Delete) => Ok(()),
         (Resource::Pod, Verb::Create | Verb::Patch | Verb::Delete) => {
             let pod = |object: &Option<Object>| match object {

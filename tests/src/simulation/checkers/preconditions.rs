@@ -47,6 +47,25 @@ impl Preconditions {
                 }
                 Ok(())
             }
+            (Operation::CreateJob(manifest), None) => {
+                let name = commit.after.as_ref().map(|after| &after.metadata().name);
+                let is_first = self.created.insert((cause.process, cause.incarnation, cause.id));
+                if name == Some(&manifest.metadata.name) && is_first {
+                    return Ok(());
+                }
+                let why = format!("{} was asked for once, and {name:?} was made", manifest.metadata.name);
+                Err(Violation::new("C7", why))
+            }
+            (Operation::WriteCronJobStatus(cron_job), Some(before)) => {
+                let expected = (&cron_job.metadata.uid, cron_job.metadata.resource_version);
+                if (&before.uid, before.resource_version) != expected {
+                    return wrong(format!(
+                        "{} was written over as if it were {}",
+                        before.resource_version, expected.1
+                    ));
+                }
+                stays_within(commit, &[])
+            }
             (Operation::WriteJobStatus(job), Some(before)) => {
                 let expected = (&job.metadata.uid, job.metadata.resource_version);
                 if (&before.uid, before.resource_version) != expected {
@@ -141,6 +160,7 @@ fn stays_within(commit: &Commit, allowed: &[Field]) -> Result<(), Violation> {
         (Object::Pod(before), Object::Pod(after)) => {
             commit.verb != Verb::UpdateStatus && before.spec == after.spec && before.status == after.status
         }
+        (Object::CronJob(before), Object::CronJob(after)) => before.spec == after.spec,
         _ => false,
     };
     let finalizers = old.finalizers == new.finalizers

@@ -3,13 +3,14 @@
 use windlass_core::kube::Str;
 use windlass_host::controller::Run;
 use windlass_host::engine::Snapshot;
-use windlass_host::key::Key;
-use windlass_host::request::{Flow, Operation, Request};
+use windlass_host::key::{Key, Name};
+use windlass_host::request::{Flow, Operation, Propagation, Request};
 
 use super::Violation;
 use super::ledger::Ledger;
 use super::observer::Observer;
 use crate::simulation::view::sum_of_columns;
+use crate::simulation::workload::NAMESPACE;
 
 /// A process takes up a key.
 pub(super) fn runs(observer: &mut Observer, run: &Run) -> Result<(), Violation> {
@@ -22,17 +23,19 @@ pub(super) fn runs(observer: &mut Observer, run: &Run) -> Result<(), Violation> 
     if observer.running.values().any(|key| *key == run.key) {
         return Err(Violation::new("C8", format!("{} runs twice at once", run.key)));
     }
-    if let Key::Job(name) = &run.key {
-        let for_this = |job: &Option<Str>| job.as_ref() == Some(&name.name);
+    if let Key::Job(_) | Key::CronJob(_) = &run.key {
+        let for_this = |key: &Option<Key>| key.as_ref() == Some(&run.key);
         if observer.in_flight.values().any(for_this) {
             return Err(Violation::new("C8", format!("{} runs while writes of it are in flight", run.key)));
         }
-        if let Some((target, _)) = observer.unsettled.iter().find(|(_, job)| for_this(job)) {
+        if let Some((target, _)) = observer.unsettled.iter().find(|(_, key)| for_this(key)) {
             return Err(Violation::new(
                 "C7",
                 format!("{} runs though nobody knows what became of a write to {}", run.key, target.1),
             ));
         }
+    }
+    if let Key::Job(name) = &run.key {
         sees_everything(observer, run, &name.name)?;
     }
     if let Key::OrphanPod(name) = &run.key {
@@ -112,12 +115,28 @@ pub(super) fn sends(
             ));
         }
     }
-    let job = job_of(&request.operation, observer, ledger);
-    observer.in_flight.insert(request.id, job);
+    let key = key_of(&request.operation, observer, ledger);
+    observer.in_flight.insert(request.id, key);
     Ok(())
 }
 
-/// Name of the Job that a write is for.
+/// The key that a write is for, if it is a Job's or a CronJob's.
+fn key_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option<Key> {
+    let name = |name: &Str| Name { namespace: NAMESPACE.into(), name: name.clone() };
+    match operation {
+        Operation::CreateJob(manifest) => {
+            manifest.metadata.controller().map(|owner| Key::CronJob(name(&owner.name)))
+        }
+        Operation::WriteCronJobStatus(cron_job) => Some(Key::CronJob(name(&cron_job.metadata.name))),
+        Operation::DeleteJob { job, pods: Propagation::Background } => {
+            let owner = ledger.job(&job.uid)?.job.metadata.controller()?;
+            Some(Key::CronJob(name(&owner.name)))
+        }
+        _ => job_of(operation, observer, ledger).map(|job| Key::Job(name(&job))),
+    }
+}
+
+/// Name of the Job that a write to a Pod, or to the Job's status, is for.
 fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option<Str> {
     match operation {
         Operation::CreatePod(manifest) => manifest.metadata.controller().map(|owner| owner.name.clone()),

@@ -35,7 +35,7 @@ pub(in crate::simulation) struct Sent {
 impl World<'_> {
     /// Hands out what the machine wants sent, as far as there are slots.
     pub(super) fn pump_requests(&mut self, process: usize) -> bool {
-        let now = self.now();
+        let now = self.now(process);
         let mut any = false;
         for flow in Flow::ALL {
             loop {
@@ -187,6 +187,13 @@ impl World<'_> {
                     let _ = self.store.create_pod(Actor::USER, &squatter);
                 }
             }
+            Operation::CreateJob(manifest) => {
+                if self.meets(scripted, Fault::NameTaken) {
+                    let mut squatter = manifest.as_ref().clone();
+                    squatter.metadata.owner_references = Shared::default();
+                    let _ = self.store.create_job_of(Actor::USER, &squatter);
+                }
+            }
             Operation::UntrackPod { pod, .. }
             | Operation::AdoptPod { pod, .. }
             | Operation::ReleasePod { pod, .. }
@@ -208,10 +215,7 @@ impl World<'_> {
                     cluster::touch(&mut self.store, Kind::CronJob, &cron_job.metadata.name, value);
                 }
             }
-            Operation::CreateJob(_)
-            | Operation::DeleteJob { .. }
-            | Operation::Get { .. }
-            | Operation::RecordEvent(_) => {}
+            Operation::DeleteJob { .. } | Operation::Get { .. } | Operation::RecordEvent(_) => {}
         }
         self.digest(None);
     }
@@ -230,7 +234,7 @@ impl World<'_> {
         if self.meets(scripted, Fault::TooManyRequestsBare) {
             return Some(status(429, "TooManyRequests"));
         }
-        if matches!(request.operation, Operation::CreatePod(_)) {
+        if matches!(request.operation, Operation::CreatePod(_) | Operation::CreateJob(_)) {
             if self.meets(scripted, Fault::Forbidden) {
                 return Some(status(403, "Forbidden"));
             }
@@ -300,8 +304,8 @@ impl World<'_> {
         }
         let Some(position) = self.processes[process].requests.remove(&id) else { return };
         let request = &self.sent[position].request;
-        let now = self.now();
-        self.checkers.answered(process, request, &outcome, now.monotonic_ms);
+        let now = self.now(process);
+        self.checkers.answered(process, request, &outcome, now);
         let outcome = match self.plot_mutant {
             Some(mutant) => mutants::distort(mutant, &request.operation, outcome),
             None => outcome,

@@ -40,6 +40,8 @@ pub(in crate::simulation) struct Process {
     pub(super) lagging_lists: BTreeMap<Kind, u32>,
     /// It was told to end, and waits for what is in flight.
     pub(super) is_stopping: bool,
+    /// How far its wall clock is off, milliseconds.
+    pub(super) clock_off_ms: i64,
     armed_ms: Option<u64>,
 }
 
@@ -65,6 +67,7 @@ impl Process {
             listed: BTreeSet::new(),
             lagging_lists: BTreeMap::new(),
             is_stopping: false,
+            clock_off_ms: 0,
             armed_ms: None,
         }
     }
@@ -94,7 +97,7 @@ impl World<'_> {
     }
 
     fn lead(&mut self, process: usize) {
-        let now = self.now();
+        let now = self.now(process);
         let this = &mut self.processes[process];
         this.streams.clear();
         this.listed.clear();
@@ -136,7 +139,7 @@ impl World<'_> {
 
     /// Tells a process to end: it takes no more keys, waits for what is in flight, and exits.
     pub(super) fn terminate(&mut self, process: usize) {
-        let now = self.now();
+        let now = self.now(process);
         self.trace.say(self.now_ms, || format!("process {process} is told to end"));
         let this = &mut self.processes[process];
         let Some(controller) = &mut this.controller else { return };
@@ -172,7 +175,7 @@ impl World<'_> {
     }
 
     fn lose_leadership(&mut self, process: usize) {
-        let now = self.now();
+        let now = self.now(process);
         self.trace.say(self.now_ms, || format!("process {process} loses the leadership"));
         let this = &mut self.processes[process];
         let incarnation = this.incarnation;
@@ -194,7 +197,7 @@ impl World<'_> {
             return;
         }
         self.processes[process].armed_ms = None;
-        let now = self.now();
+        let now = self.now(process);
         if let Some(controller) = &mut self.processes[process].controller {
             controller.handle_timeout(now);
             self.steps += 1;
@@ -212,7 +215,7 @@ impl World<'_> {
         if !self.is_current(process, incarnation) {
             return;
         }
-        let now = self.now();
+        let now = self.now(process);
         let this = &mut self.processes[process];
         this.busy_workers = this.busy_workers.saturating_sub(1);
         if let Some(controller) = &mut this.controller {
@@ -221,6 +224,7 @@ impl World<'_> {
         }
         self.checkers.run_ended(process, run);
         self.pump(process);
+        self.disturb_clock(process);
         if self.faults.strikes(Fault::Crash, self.now_ms) {
             self.crash_and_restart(process);
         } else if self.faults.strikes(Fault::LeadershipLost, self.now_ms) {
@@ -257,7 +261,7 @@ impl World<'_> {
     }
 
     fn pump_run(&mut self, process: usize) -> bool {
-        let now = self.now();
+        let now = self.now(process);
         let this = &mut self.processes[process];
         if this.busy_workers >= this.workers {
             return false;

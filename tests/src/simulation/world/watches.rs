@@ -296,7 +296,8 @@ impl World<'_> {
         if !self.is_current(process, incarnation) {
             return;
         }
-        self.checkers.hears(process, kind, stream, &body);
+        let now = self.now(process);
+        self.checkers.hears(process, kind, stream, &body, now);
         self.trace.say(self.now_ms, || {
             format!(
                 "process {process} hears from stream {} of {}: {}",
@@ -305,7 +306,6 @@ impl World<'_> {
                 told(&body)
             )
         });
-        let now = self.now();
         if let Some(machine) = &mut self.processes[process].controller {
             machine.handle_watch(now, WatchEvent { kind, stream, body });
             self.steps += 1;
