@@ -43,9 +43,9 @@ pub fn run_seed(seed: u64, engine: &dyn Engine, mutant: Option<Mutant>, is_trace
 /// What goes wrong in the run of `seed`: with CronJobs, for most of the time that they are there.
 fn faults_of(seed: u64, workload: &Workload) -> Faults {
     let mut faults = Faults::of(seed);
-    let keeps_time = workload.crons.is_empty() || workload.has_times_to_live();
+    let keeps_time = workload.crons.is_empty() || workload.has_waiting_jobs();
     if keeps_time {
-        // Deadlines and times to live are judged by the server's clock.
+        // Deadlines, retries and times to live are judged by the server's clock.
         faults.forbid(Fault::ClockForward);
         faults.forbid(Fault::ClockBack);
     }

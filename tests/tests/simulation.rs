@@ -1,6 +1,7 @@
 //! Seeds of the fault simulator.
 //!
-//! `WINDLASS_SEEDS=N` runs so many, `WINDLASS_FIRST_SEED=N` begins there.
+//! `WINDLASS_SEEDS=N` runs so many, `WINDLASS_FIRST_SEED=N` begins there, `WINDLASS_LINES=N` shows so many lines of what
+//! led to the first violation.
 
 use windlass_host::engine::native::NativeEngine;
 use windlass_tests::simulation::{self, Summary};
@@ -14,8 +15,8 @@ const WASM_SEEDS: u64 = 50;
 const THREADS: u64 = 2;
 /// Violations after which a thread plays no further seed.
 const MOST_VIOLATIONS: usize = 5;
-/// Lines of the trace that lead to a violation.
-const LAST_LINES: usize = 60;
+/// Lines of the trace that lead to a violation, unless `WINDLASS_LINES` says another number.
+const LAST_LINES: u64 = 60;
 
 #[test]
 fn every_predicate_holds_whatever_goes_wrong() {
@@ -85,7 +86,8 @@ fn explain(summary: &Summary) {
     }
     let Some((seed, _)) = summary.violations.first() else { return };
     let report = simulation::run_seed(*seed, &NativeEngine, None, true);
-    for line in &report.trace[report.trace.len().saturating_sub(LAST_LINES)..] {
+    let last_lines = number("WINDLASS_LINES", LAST_LINES) as usize;
+    for line in &report.trace[report.trace.len().saturating_sub(last_lines)..] {
         println!("{line}");
     }
 }

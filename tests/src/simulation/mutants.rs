@@ -1,6 +1,8 @@
 //! Defects put in on purpose, each of which a named checker has to find: a check that cannot fail proves
 //! nothing.
 
+mod cron;
+
 use std::sync::Arc;
 
 use windlass_core::kube::{
@@ -76,11 +78,31 @@ pub enum Mutant {
     UsesOldTemplate,
     /// The process exits without waiting for what is in flight.
     ExitsAtOnce,
+    /// The core does not know which instants had their Job.
+    RunsAgain,
+    /// The core thinks that it is later.
+    RunsEarly,
+    /// The core does not see that a schedule was edited.
+    RunsThePast,
+    /// The core does not see the deadline of a run.
+    RunsLate,
+    /// The core does not see that runs exclude each other.
+    RunsSideBySide,
+    /// The core tells of instants before those that had a Job.
+    ForgetsInstants,
+    /// The core does not see that Jobs of a CronJob end.
+    MissesEnds,
+    /// The core keeps no history.
+    KeepsNothing,
+    /// The host takes another's Job for the one that it was to create.
+    TakesForOwn,
+    /// The core asks for no look at the next instant.
+    NeverWakes,
 }
 
 impl Mutant {
     /// Every defect, and the predicates of which one has to find it.
-    pub const ALL: [(Self, &'static [&'static str]); 29] = [
+    pub const ALL: [(Self, &'static [&'static str]); 39] = [
         (Self::OneTooMany, &["J1", "J2"]),
         (Self::UnrecordedUntracking, &["J4"]),
         (Self::CountsTwice, &["J3"]),
@@ -110,13 +132,27 @@ impl Mutant {
         (Self::IgnoresTarget, &["J6"]),
         (Self::UsesOldTemplate, &["C4"]),
         (Self::ExitsAtOnce, &["L1"]),
+        (Self::RunsAgain, &["K1"]),
+        (Self::RunsEarly, &["K2"]),
+        (Self::RunsThePast, &["K3"]),
+        (Self::RunsLate, &["K4"]),
+        (Self::RunsSideBySide, &["K5"]),
+        (Self::ForgetsInstants, &["K6"]),
+        (Self::MissesEnds, &["K7"]),
+        (Self::KeepsNothing, &["K8"]),
+        (Self::TakesForOwn, &["K9"]),
+        (Self::NeverWakes, &["V3"]),
     ];
 }
 
 /// Another snapshot than the one that the core was to see; `None` where the defect does not concern it.
 #[must_use]
 pub fn corrupt_snapshot(mutant: Mutant, snapshot: &Snapshot) -> Option<Snapshot> {
-    let Snapshot::Job(snapshot) = snapshot else { return None };
+    let snapshot = match snapshot {
+        Snapshot::Job(snapshot) => snapshot,
+        Snapshot::CronJob(snapshot) => return cron::corrupt_snapshot(mutant, snapshot),
+        _ => return None,
+    };
     let mut job = JobView::clone(&snapshot.job);
     match mutant {
         Mutant::BearsTooMuch => job.backoff_limit += 5,
@@ -150,7 +186,11 @@ pub fn corrupt_policy(mutant: Mutant) -> Option<BuiltIn> {
 
 /// Puts a defect into a plan of the core.
 pub fn corrupt_plan(mutant: Mutant, snapshot: &Snapshot, plan: &mut Plan) {
-    let Snapshot::Job(snapshot) = snapshot else { return };
+    let snapshot = match snapshot {
+        Snapshot::Job(snapshot) => snapshot,
+        Snapshot::CronJob(_) => return cron::corrupt_plan(mutant, plan),
+        _ => return,
+    };
     let mut steps = std::mem::take(&mut plan.steps);
     for step in &mut steps {
         match (&mut step.action, mutant) {
@@ -267,7 +307,10 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
 
 /// Changes what the process is told of an outcome.
 #[must_use]
-pub fn distort(mutant: Mutant, operation: &Operation, outcome: Outcome) -> Outcome {
+pub fn distort(mutant: Mutant, store: &Store, operation: &Operation, outcome: Outcome) -> Outcome {
+    if let (Mutant::TakesForOwn, Operation::CreateJob(manifest)) = (mutant, operation) {
+        return cron::take_for_own(store, manifest, outcome);
+    }
     match (mutant, operation, &outcome) {
         (Mutant::ForgetsUnknown, Operation::CreatePod(_), Outcome::Unknown) => Outcome::NotSent,
         _ => outcome,

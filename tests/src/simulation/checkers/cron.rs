@@ -150,7 +150,7 @@ fn create(observer: &mut Observer, manifest: &JobManifest) -> Result<(), Violati
     if is_known || !seen.asked.insert(at_s) {
         return wrong("K1", format!("the instant {at_s} is known to have had a Job"));
     }
-    if let Err((predicate, why)) = seen.judge(at_s, known.cron_job.status.last_schedule_time) {
+    if let Err((predicate, why)) = seen.judge(at_s) {
         return wrong(predicate, why);
     }
     let stands_in_the_way = |job: &&ObjectRef| match seen.spec.concurrency_policy {
@@ -220,13 +220,11 @@ impl Seen {
         }
     }
 
-    /// Whether there may be a Job for the instant `at_s`; the status says `stored`.
-    fn judge(&self, at_s: i64, stored: Option<Time>) -> Result<(), (&'static str, String)> {
-        if stored.is_some_and(|stored| at_s <= stored.unix_seconds) {
-            return Err((
-                "K1",
-                format!("the instant {at_s} is not after {stored:?}, which the status tells"),
-            ));
+    /// Whether there may be a Job for the instant `at_s`.
+    fn judge(&self, at_s: i64) -> Result<(), (&'static str, String)> {
+        if self.last_s.is_some_and(|last_s| at_s <= last_s) {
+            let why = format!("{at_s} is not after {:?}, which is known to have had a Job", self.last_s);
+            return Err(("K1", why));
         }
         let Some(schedule) = schedule_of(&self.spec).filter(|_| self.spec.suspend != Some(true)) else {
             return Err(("K2", "is asked for without a schedule".to_owned()));
@@ -242,7 +240,7 @@ impl Seen {
         if deadline_s.is_some_and(|deadline_s| at_s.saturating_add(deadline_s) <= self.now_s) {
             return Err(("K4", format!("{at_s} is {} s late, with {deadline_s:?}", self.now_s - at_s)));
         }
-        let since_s = self.last_s.unwrap_or(self.created_s).max(self.edited_s.unwrap_or(i64::MIN));
+        let since_s = self.last_s.map_or(self.created_s, |last_s| last_s.max(self.created_s));
         let latest = schedule.latest(since_s, self.now_s, u32::MAX).at_s;
         if !latest.contains(&at_s) {
             return Err(("K2", format!("the schedule does not fire at {at_s}")));

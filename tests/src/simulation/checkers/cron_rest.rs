@@ -126,16 +126,28 @@ impl Times {
         Ok(())
     }
 
+    /// The instants of `spec` after `first_ms` and up to `last_ms`.
+    ///
+    /// Each follows from the one before, as the library has it, and so from those that had a Job.
     fn instants(&self, record: &CronRecord, spec: &CronJobSpec, first_ms: u64, last_ms: u64) -> Vec<i64> {
         let Some(schedule) = schedule_of(spec) else { return Vec::new() };
         let (first_s, last_s) = (self.unix_s(first_ms), self.unix_s(last_ms));
         match schedule.interval_s() {
-            // Each follows from the one before, and the first from nobody knows what.
+            // The first follows from nobody knows what: an edit may have begun a new chain.
             Some(interval_s) => {
-                let next = record.slots.range(first_s..).map(|(at_s, _)| at_s + interval_s);
-                next.take_while(|at_s| *at_s <= last_s).collect()
+                let slots: Vec<i64> = record.slots.range(first_s..).map(|(at_s, _)| *at_s).collect();
+                let next = slots.iter().copied().skip(1).chain([i64::MAX]);
+                let due = slots.iter().map(|at_s| at_s + interval_s).zip(next);
+                due.filter(|(due_s, next_s)| due_s <= next_s && *due_s <= last_s)
+                    .map(|(due_s, _)| due_s)
+                    .collect()
             }
-            None => schedule.earliest(first_s, last_s, MOST_INSTANTS).at_s,
+            None => {
+                let anchor_s = record.slots.range(..=first_s).next_back().map_or(first_s, |(at_s, _)| *at_s);
+                let mut due = schedule.earliest(anchor_s, last_s, MOST_INSTANTS).at_s;
+                due.retain(|at_s| *at_s > first_s);
+                due
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub const PLAIN_START_S: i64 = 1_767_603_600;
 /// The field of a Job's spec that says how long it stays once it has ended.
 const TTL_FIELD: &str = "ttlSecondsAfterFinished";
 
+/// How the spec of a Job says that it is not tried again.
+const NO_RETRY: &str = r#""backoffLimit":0"#;
+
 /// One CronJob of a run.
 #[derive(Clone, Debug)]
 pub struct CronPlan {
@@ -175,11 +178,12 @@ impl Workload {
         self.deeds.sort_by_key(|(at_ms, _)| *at_ms);
     }
 
-    /// Whether Jobs of a CronJob have a time to live.
+    /// Whether Jobs of a CronJob wait for a clock: they have a time to live, or are tried again.
     #[must_use]
-    pub fn has_times_to_live(&self) -> bool {
+    pub fn has_waiting_jobs(&self) -> bool {
+        let waits = |text: &str| text.contains(TTL_FIELD) || !text.contains(NO_RETRY);
         let template = |plan: &CronPlan| plan.spec.job_template.spec.clone();
-        self.crons.iter().any(|plan| template(plan).is_some_and(|spec| spec.get().contains(TTL_FIELD)))
+        self.crons.iter().any(|plan| template(plan).is_some_and(|spec| waits(spec.get())))
     }
 
     /// The CronJob of the run that gave a Job of that name its name.
@@ -250,7 +254,7 @@ fn plan(seed: u64, random: &mut Random, pace: &Pace, zone: Option<&str>, positio
         spec.schedule = random.pick(&ODD_SCHEDULES).into();
     }
     spec.job_template =
-        template(random.pick(&[0, 0, 1]), random.chance(100).then(|| random.pick(&[0, 5, 60])));
+        template(random.pick(&[0, 0, 0, 1]), random.chance(100).then(|| random.pick(&[0, 5, 60])));
     spec.time_zone = zone.filter(|_| random.chance(900)).map(Into::into);
     if random.chance(30) {
         spec.time_zone = Some("Mars/Olympus".into());

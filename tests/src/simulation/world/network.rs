@@ -307,7 +307,7 @@ impl World<'_> {
         let now = self.now(process);
         self.checkers.answered(process, request, &outcome, now);
         let outcome = match self.plot_mutant {
-            Some(mutant) => mutants::distort(mutant, &request.operation, outcome),
+            Some(mutant) => mutants::distort(mutant, &self.store, &request.operation, outcome),
             None => outcome,
         };
         let flow = request.flow;

@@ -193,7 +193,8 @@ impl World<'_> {
     }
 
     pub(super) fn wake(&mut self, process: usize, incarnation: u32) {
-        if !self.is_current(process, incarnation) {
+        // Another moment may have taken the place of this one since it was put down.
+        if !self.is_current(process, incarnation) || self.processes[process].armed_ms != Some(self.now_ms) {
             return;
         }
         self.processes[process].armed_ms = None;
