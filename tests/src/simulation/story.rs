@@ -4,6 +4,8 @@
 //! Every checker watches a story as it watches any run; a story fails if one of them finds something, or if a
 //! rule of its script never did its deed.
 
+pub mod cron;
+
 use std::sync::Arc;
 
 use windlass_core::kube::{

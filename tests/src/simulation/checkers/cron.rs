@@ -90,16 +90,10 @@ pub(super) fn sends(observer: &mut Observer, request: &Request) -> Result<(), Vi
     }
 }
 
-/// The instant of the schedule of `cron_job` that the Job with that metadata has, by its name and its annotation;
+/// The instant of the schedule of `cron_job` that the Job with that metadata has, by its annotation and its name;
 /// `None` for one that people made.
 pub(super) fn instant_of(cron_job: &CronJob, job: &ObjectMeta) -> Option<i64> {
-    let minute: i64 = job.name.strip_prefix(&*cron_job.metadata.name)?.strip_prefix('-')?.parse().ok()?;
-    let start_s = minute.checked_mul(60)?;
-    if JobManifest::name_at(&cron_job.metadata.name, start_s) != job.name {
-        return None;
-    }
-    let told_s = scheduled_s(job).filter(|told_s| told_s.div_euclid(60) == minute);
-    Some(told_s.unwrap_or(start_s))
+    scheduled_s(job).filter(|at_s| JobManifest::name_at(&cron_job.metadata.name, *at_s) == job.name)
 }
 
 /// The schedule of a spec, if it is one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::kube::{CronJob, Job, JobManifest, Kind, Object, ObjectMeta, Str};
-use windlass_sandbox::{Actor, DeleteOptions, JobQuota, Propagation, Store};
+use windlass_sandbox::{Actor, DeleteOptions, JobQuota, MetadataPatch, Propagation, Store};
 
 use super::{end_pod, touch};
 use crate::simulation::workload::NAMESPACE;
@@ -44,10 +44,6 @@ pub(super) fn perform(store: &mut Store, plan: &CronPlan, deed: CronDeed) {
             }
         }
         CronDeed::MakeJob(number) => make_job(store, plan, format!("{}-manual-{number}", plan.name).into()),
-        CronDeed::MakeJobOfMinute(minutes) => {
-            let name = name_in(store, plan, minutes);
-            make_job(store, plan, name);
-        }
         CronDeed::TakeName(minutes) => take_name(store, plan, name_in(store, plan, minutes)),
         CronDeed::Limit(limit) => {
             let quota = limit.map(|limit| JobQuota { name: "jobs".into(), limit });
@@ -120,6 +116,17 @@ pub fn make_foreign_job(store: &mut Store, cron_job: &CronJob, name: Str) {
     let metadata = ObjectMeta { name, namespace: NAMESPACE.into(), ..ObjectMeta::default() };
     let spec = cron_job.spec.job_template.spec.clone();
     let _ = store.create_job_of(Actor::USER, &JobManifest { metadata, spec });
+}
+
+/// Lets a finalizer of somebody's keep a Job, or no more.
+pub fn keep(store: &mut Store, job: &str, is_kept: bool) {
+    let finalizer = Some("example.com/keep");
+    let patch = MetadataPatch {
+        add_finalizer: finalizer.filter(|_| is_kept),
+        remove_finalizer: finalizer.filter(|_| !is_kept),
+        ..MetadataPatch::default()
+    };
+    let _ = store.patch(Actor::USER, Kind::Job, NAMESPACE, job, &patch);
 }
 
 fn edit(store: &mut Store, plan: &CronPlan, change: impl Fn(&mut windlass_core::kube::CronJobSpec)) {

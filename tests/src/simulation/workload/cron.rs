@@ -65,8 +65,6 @@ pub enum CronDeed {
     FinishJob(u64),
     /// Somebody makes a Job by hand that has its controller reference.
     MakeJob(u64),
-    /// The same, by the name of an instant so many minutes from now.
-    MakeJobOfMinute(i64),
     /// Somebody makes a Job of their own by the name of the instant so many minutes from now.
     TakeName(i64),
     /// A quota lets the namespace hold so many Jobs, or as many as there may be.
@@ -340,8 +338,7 @@ fn deed(random: &mut Random, pace: &Pace) -> CronDeed {
         18 => CronDeed::Replace,
         19..23 => CronDeed::DeleteJob(place),
         23..25 => CronDeed::FinishJob(place),
-        25..27 => CronDeed::MakeJob(place % 100),
-        27 => CronDeed::MakeJobOfMinute(random.between(0, 4) as i64 - 2),
+        25..28 => CronDeed::MakeJob(place % 100),
         28..30 => CronDeed::TakeName(random.between(0, 3) as i64),
         30 => CronDeed::Limit(Some(random.pick(&[0, 1, 3]))),
         _ => {
