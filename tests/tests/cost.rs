@@ -125,6 +125,7 @@ fn cron_job(schedule: &str, zone: &str, years: i64) -> CronJobSnapshot {
         flags: CronJobFlags::default(),
         cron_job: Arc::new(cron_job),
         edited_s: None,
+        newest_run_s: None,
         jobs,
         active: Vec::new(),
         memo: Vec::new(),

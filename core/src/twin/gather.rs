@@ -59,6 +59,7 @@ impl<'request> GatheredCronJob<'request> {
             flags: request.cron_job_flags.clone(),
             cron_job: cron_job_view(cron_job).into(),
             edited_s: request.edited_s,
+            newest_run_s: request.newest_run_s,
             jobs: jobs.iter().map(|job| cron_job_row(job, uid)).collect(),
             active: active.collect(),
             memo: request.memo.clone(),

@@ -24,6 +24,8 @@ pub(super) struct Request {
     pub(super) jobs: Vec<Job>,
     /// When the CronJob's schedule or zone was seen to change, seconds since the Unix epoch.
     pub(super) edited_s: Option<i64>,
+    /// The newest instant for which the embedder has seen a Job of the CronJob, seconds since the Unix epoch.
+    pub(super) newest_run_s: Option<i64>,
     pub(super) live_owner: Option<LiveOwner>,
     /// What became of Jobs that the status lists, by uid.
     pub(super) live_jobs: BTreeMap<Uid, LiveOwner>,
@@ -54,6 +56,7 @@ struct Document {
     #[serde(default)]
     jobs: Vec<Job>,
     edited_at: Option<Time>,
+    newest_run_at: Option<Time>,
     live_owner: Option<LiveOwnerDocument>,
     #[serde(default)]
     live_jobs: BTreeMap<Uid, LiveOwnerDocument>,
@@ -127,6 +130,7 @@ impl Request {
             pods,
             jobs,
             edited_s: document.edited_at.map(|time| time.unix_seconds),
+            newest_run_s: document.newest_run_at.map(|time| time.unix_seconds),
             live_owner: document.live_owner.map(Into::into),
             live_jobs: live_jobs.collect(),
             memo: from_hex(&document.memo)

@@ -95,6 +95,7 @@ pub fn cron_job_snapshot() -> impl Strategy<Value = CronJobSnapshot> {
                 },
                 cron_job: Arc::new(cron_job_view(&scene.cron_job)),
                 edited_s,
+                newest_run_s: None,
                 jobs: scene.jobs.iter().map(|job| cron_job_row(job, uid)).collect(),
                 active,
                 memo,
