@@ -88,7 +88,7 @@ impl CronLedger {
     pub(super) fn add(&mut self, commit: &Commit, cause: Option<&Cause>) {
         match (&commit.before, &commit.after) {
             (before, Some(Object::CronJob(after))) => {
-                self.add_cron_job(before.is_none(), after, commit.time_ms)
+                self.add_cron_job(before.is_none(), after, commit.time_ms);
             }
             (Some(Object::CronJob(before)), None) => {
                 if let Some(record) = self.crons.get_mut(&before.metadata.uid) {

@@ -77,11 +77,11 @@ impl Told {
     /// If there never was one.
     #[must_use]
     pub fn cron(&self) -> &Arc<CronJob> {
-        let states = self.commits().iter().filter_map(|commit| match &commit.after {
+        let mut states = self.commits().iter().filter_map(|commit| match &commit.after {
             Some(Object::CronJob(cron_job)) => Some(cron_job),
             _ => None,
         });
-        match states.last() {
+        match states.next_back() {
             Some(cron_job) => cron_job,
             None => panic!("no CronJob in the story"),
         }
