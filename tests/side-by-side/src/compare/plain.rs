@@ -20,9 +20,15 @@ const INSTANT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 const MINUTE_DIGITS: usize = 8;
 
 /// Events of which it is chance how often they are told: each attempt, or each look of the built-in controller, tells
-/// one.
-const REPEATED: [&str; 5] =
-    ["FailedCreate", "InvalidSchedule", "JobAlreadyActive", "TooManyMissedTimes", "UnexpectedJob"];
+/// one; and it tells again of a Job that ended when its status write was refused.
+const REPEATED: [&str; 6] = [
+    "FailedCreate",
+    "InvalidSchedule",
+    "JobAlreadyActive",
+    "SawCompletedJob",
+    "TooManyMissedTimes",
+    "UnexpectedJob",
+];
 
 /// Everything of a namespace that is to be the same.
 pub(super) fn namespace(told: &Told, namespace: &str) -> Value {

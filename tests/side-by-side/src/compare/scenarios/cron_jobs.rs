@@ -125,8 +125,8 @@ async fn forbid(world: World) -> Result<()> {
     world.end_next(0).await?;
     world.until("a second Job", |seen| seen.jobs.len() == 2).await?;
     world.end_next(0).await?;
-    world.suspend().await?;
-    completed(&world, 2).await
+    completed(&world, 2).await?;
+    world.suspend().await
 }
 
 async fn replace(world: World) -> Result<()> {
