@@ -73,8 +73,8 @@ pub struct Checkers {
     complaints: BTreeSet<(usize, u32, Str, Str)>,
     /// Processes that were started at rest: they have yet to say what stands in the way of a CronJob.
     newcomers: BTreeSet<usize>,
-    /// When the last clock was set, milliseconds.
-    clock_set_ms: u64,
+    /// When a clock was set or a process started again for the last time, milliseconds.
+    disturbed_ms: u64,
     pods_created: u64,
 }
 
@@ -99,7 +99,7 @@ impl Checkers {
             is_quiet: false,
             complaints: BTreeSet::new(),
             newcomers: BTreeSet::new(),
-            clock_set_ms: 0,
+            disturbed_ms: 0,
             pods_created: 0,
         }
     }
@@ -212,9 +212,9 @@ impl Checkers {
         result
     }
 
-    /// The clock of a process was set.
-    pub fn clock_was_set(&mut self, now_ms: u64) {
-        self.clock_set_ms = now_ms;
+    /// The clock of a process was set, or one was started again.
+    pub fn disturbed(&mut self, now_ms: u64) {
+        self.disturbed_ms = now_ms;
     }
 
     /// Nothing more is to happen; after `calm_ms` no fault struck.
@@ -223,7 +223,7 @@ impl Checkers {
     /// The predicate that does not hold.
     pub fn at_rest(&self, store: &Store, cluster: &Cluster, calm_ms: u64) -> Result<(), Violation> {
         rest::check(store, cluster, &self.ledger)?;
-        cron_rest::check(store, cluster, &self.crons, calm_ms.max(self.clock_set_ms))
+        cron_rest::check(store, cluster, &self.crons, calm_ms.max(self.disturbed_ms))
     }
 
     /// Whether any further write of ours is one too many.

@@ -451,7 +451,7 @@ impl<'engine> World<'engine> {
     fn set_clock(&mut self, process: usize, off_ms: i64) {
         self.trace.say(self.now_ms, || format!("the clock of process {process} is {off_ms} ms off"));
         self.processes[process].clock_off_ms = off_ms;
-        self.checkers.clock_was_set(self.now_ms);
+        self.checkers.disturbed(self.now_ms);
     }
 
     /// Sets the wall clock of a process wrong for a while, if that is to be.

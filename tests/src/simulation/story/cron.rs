@@ -118,6 +118,14 @@ impl Told {
         events.collect()
     }
 
+    /// Whether Events for `reason`, and for nothing else, were recorded about the CronJob: one for each process that
+    /// looked at it.
+    #[must_use]
+    pub fn told_only(&self, reason: &str) -> bool {
+        let reasons = self.reasons();
+        (1..=2).contains(&reasons.len()) && reasons.iter().all(|told| *told == reason)
+    }
+
     /// The wall clock at the start, seconds since the Unix epoch.
     fn start_s(&self) -> i64 {
         let first = self.commits().iter().find_map(|commit| {

@@ -84,6 +84,9 @@ impl World<'_> {
         this.incarnation += 1;
         this.term += 1;
         this.controller = Some(Controller::new(config(seed)));
+        if this.incarnation > 1 {
+            self.checkers.disturbed(self.now_ms);
+        }
         self.trace.say(self.now_ms, || format!("process {process} starts"));
         self.checkers.started(process);
         self.lead(process);
