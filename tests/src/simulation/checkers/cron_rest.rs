@@ -143,7 +143,9 @@ impl Times {
                     .collect()
             }
             None => {
-                let anchor_s = record.slots.range(..=first_s).next_back().map_or(first_s, |(at_s, _)| *at_s);
+                let created_s = record.versions.first().map_or(first_s, |(at_ms, _)| self.unix_s(*at_ms));
+                let last_slot_s = record.slots.range(..=first_s).next_back().map(|(at_s, _)| *at_s);
+                let anchor_s = last_slot_s.unwrap_or(created_s).max(created_s);
                 let mut due = schedule.earliest(anchor_s, last_s, MOST_INSTANTS).at_s;
                 due.retain(|at_s| *at_s > first_s);
                 due
