@@ -73,6 +73,8 @@ pub struct Execution {
     known: KnownPods,
     /// The Job as the last status write would have it.
     written: Option<Arc<Job>>,
+    /// Generation of the object that the plan was made for.
+    generation: i64,
     stopped: bool,
     failure: Option<Failure>,
 }
@@ -194,6 +196,7 @@ impl Execution {
             gathered.subject.job().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());
         let recorded = requests::recorded(&gathered);
         let creation = Creation::of(&gathered);
+        let generation = gathered.subject.generation();
         let steps = steps.into_iter().map(|step| StepRun {
             needs: step.after.iter().map(|after| (after.step as usize, after.needs)).collect(),
             action: step.action,
@@ -225,6 +228,7 @@ impl Execution {
             next_attempt: 0,
             known: gathered.known,
             written: None,
+            generation,
             stopped: false,
             failure: None,
         }
@@ -487,14 +491,24 @@ impl Execution {
 
     fn next_of_step(&mut self, position: usize, cache: &Cache) -> Next {
         let stopped = self.stopped;
+        // A read that settled a write may have brought another spec than the one that the status is for.
+        let outdated = self.subject.generation() != self.generation;
         let Some(step) = self.steps.get_mut(position) else { return Next::Nothing };
         let length = step.action_len();
-        let stoppable = matches!(
-            step.action,
-            Action::CreatePods(_) | Action::DeletePods { .. } | Action::CreateJobs(_) | Action::DeleteJobs(_)
-        );
+        let must_stop = match step.action {
+            Action::CreatePods(_)
+            | Action::DeletePods { .. }
+            | Action::CreateJobs(_)
+            | Action::DeleteJobs(_) => stopped,
+            Action::WriteJobStatus(_) | Action::WriteCronJobStatus(_) => outdated,
+            Action::UntrackPods(_)
+            | Action::AdoptPods(_)
+            | Action::ReleasePods(_)
+            | Action::DeleteJob
+            | Action::RecordEvent(_) => false,
+        };
         let State::Running(progress) = &mut step.state else { return Next::Nothing };
-        if stopped && stoppable && (progress.next < length || !progress.to_delete.is_empty()) {
+        if must_stop && (progress.next < length || !progress.to_delete.is_empty()) {
             progress.next = length;
             progress.to_delete.clear();
             progress.failed = true;

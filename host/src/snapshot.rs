@@ -64,6 +64,12 @@ impl Subject {
         }
     }
 
+    /// Counts the changes of what is desired of it; an orphaned Pod's is of no interest.
+    #[must_use]
+    pub fn generation(&self) -> i64 {
+        self.regarding().map_or(0, |(_, metadata)| metadata.generation)
+    }
+
     /// Kind and metadata of what Events are about; an orphaned Pod has none.
     #[must_use]
     pub fn regarding(&self) -> Option<(Kind, &ObjectMeta)> {

@@ -173,6 +173,10 @@ impl Controller {
             | Operation::RecordEvent(_) => return,
         };
         let name = Name { namespace: target.namespace.clone(), name: target.name.clone() };
+        if kind == Kind::Job {
+            // Whatever is planned for it would come too late.
+            self.supersede(&Key::Job(name.clone()));
+        }
         let mut changes = Vec::new();
         self.cache.acknowledged_removal(kind, &name, &target.uid, &mut changes);
         self.changed(now, changes);

@@ -311,3 +311,27 @@ fn a_resting_flow_of_events_does_not_hold_up_the_end_of_the_process() {
     assert!(harness.machine.is_drained(), "nothing more can be sent in time");
     assert_eq!(harness.machine.stats().events_lost.get(&EventLoss::Shutdown), Some(&2));
 }
+
+#[test]
+fn a_status_that_was_planned_for_another_spec_is_not_written() {
+    let Object::Job(wants_nothing) = job("work", 50, "", "", "") else { panic!("not a Job") };
+    let mut wants_nothing = (*wants_nothing).clone();
+    let spec = std::sync::Arc::make_mut(&mut wants_nothing.spec);
+    (spec.completions, spec.suspend) = (Some(0), Some(true));
+    let mut harness = Harness::new(vec![Object::Job(wants_nothing.into())], Vec::new());
+    assert_eq!(harness.run().len(), 1);
+    let verdict = harness.write();
+    let Operation::WriteJobStatus(sent) = &verdict.operation else { panic!("{verdict:?}") };
+    let mut resumed = (**sent).clone();
+    harness.answer(&verdict, Outcome::Unknown);
+    let read = harness.request(Flow::Read).expect("a read settles what nobody knows");
+    // People resume the Job meanwhile.
+    (resumed.metadata.resource_version.0, resumed.metadata.generation) = (60, 2);
+    std::sync::Arc::make_mut(&mut resumed.spec).suspend = Some(false);
+    harness.answer(&read, Outcome::Done(Some(Object::Job(resumed.into()))));
+    assert!(harness.request(Flow::Write).is_none(), "the end was planned for a Job that never started");
+    assert_eq!(harness.run().len(), 1);
+    let end = harness.write();
+    let Operation::WriteJobStatus(ended) = &end.operation else { panic!("{end:?}") };
+    assert!(ended.status.start_time.is_some(), "{:?}", ended.status);
+}
