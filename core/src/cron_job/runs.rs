@@ -145,9 +145,7 @@ fn instants(facts: &Facts<'_>, zones: &Zones<'_>, policy: &dyn Policy) -> Result
         seed: seed(facts),
         facts: Vec::new(),
     };
-    // A Job that people made may have the name of an instant before the creation.
-    let created_s = facts.cron_job.created_s;
-    let since_s = to_u32(facts.last_scheduled_s.map_or(created_s, |last_s| last_s.max(created_s)));
+    let since_s = to_u32(facts.last_scheduled_s.unwrap_or(facts.cron_job.created_s));
     let now_s = to_u32(facts.now_s());
     // One more than is too many, so that too many can be told from just enough.
     let mut passed = firing(policy, question(since_s, now_s, MAX_MISSED.saturating_add(1), true))?;
