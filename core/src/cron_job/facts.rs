@@ -59,7 +59,7 @@ impl<'snapshot> Facts<'snapshot> {
         let owned = jobs.iter().filter(|job| job.row.owned);
         let newest = owned.filter_map(|job| job.made_for_s).filter(is_ours).max();
         let stored = cron_job.last_schedule_time.map(|time| time.unix_seconds);
-        let last_scheduled_s = newest.max(stored).max(snapshot.newest_run_s);
+        let last_scheduled_s = newest.max(stored).max(snapshot.newest_run_s.filter(is_ours));
         Ok(Self { snapshot, cron_job, jobs, last_scheduled_s })
     }
 

@@ -326,7 +326,7 @@ fn a_status_that_was_planned_for_another_spec_is_not_written() {
     harness.answer(&verdict, Outcome::Unknown);
     let read = harness.request(Flow::Read).expect("a read settles what nobody knows");
     // People resume the Job meanwhile.
-    (resumed.metadata.resource_version.0, resumed.metadata.generation) = (60, 2);
+    (resumed.metadata.resource_version.0, resumed.metadata.generation) = (160, 2);
     std::sync::Arc::make_mut(&mut resumed.spec).suspend = Some(false);
     harness.answer(&read, Outcome::Done(Some(Object::Job(resumed.into()))));
     assert!(harness.request(Flow::Write).is_none(), "the end was planned for a Job that never started");

@@ -247,6 +247,10 @@ impl Names {
                 .find(|name| !name.is_empty())
                 .unwrap_or_default();
             let key = ["type", "reason", "message"].map(|field| self.text(&text(&event[field])));
+            // The built-in controller tells this of Jobs that it made itself, whenever its status is behind: by chance.
+            if key[1] == "UnexpectedJob" && key[2].contains("-MINUTE") {
+                continue;
+            }
             let message = without_suffix(&key[2], &format!("{}-", text(&of["name"])));
             let key = format!("{} {} {source}: {}: {}", text(&of["kind"]), key[0], key[1], message);
             let times = event["series"]["count"].as_u64().or(event["count"].as_u64()).unwrap_or(1).max(1);
