@@ -342,9 +342,18 @@ fn outline(plan: &Plan, gathered: &Gathered) -> Vec<String> {
 
 /// As [`outline`], of a plan document.
 fn outline_of_document(plan: &Value) -> Vec<String> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let memo = plan["memo"].as_str().unwrap_or_default();
-    let mut lines = vec![format!("requeue {:?} memo {memo}", plan["requeueAfterMs"].as_u64())];
+    outline_of_steps(
+        format!("requeue {:?} memo {memo}", plan["requeueAfterMs"].as_u64()),
+        plan,
+        request_outline,
+    )
+}
+
+/// The steps of a plan document, a line each, under `head`.
+fn outline_of_steps(head: String, plan: &Value, request_outline: fn(&Value) -> String) -> Vec<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut lines = vec![head];
     for step in list(&plan["steps"]) {
         let after: Vec<String> = list(&step["after"])
             .iter()

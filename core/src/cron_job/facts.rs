@@ -54,11 +54,13 @@ impl<'snapshot> Facts<'snapshot> {
             let job = jobs.get_mut(position as usize).ok_or(Fault::PositionOutOfRange)?;
             job.is_listed = true;
         }
-        // A Job that people made may have the name of an instant before the creation, which is none of the schedule's.
-        let is_ours = |at_s: &i64| *at_s >= cron_job.created_s;
+        let stored = cron_job.last_schedule_time.map(|time| time.unix_seconds);
+        // A Job that people made may have the name of an instant before the schedule's first; a status from a backup
+        // knows of one before the creation.
+        let beginning_s = stored.map_or(cron_job.created_s, |stored| stored.min(cron_job.created_s));
+        let is_ours = |at_s: &i64| *at_s >= beginning_s;
         let owned = jobs.iter().filter(|job| job.row.owned);
         let newest = owned.filter_map(|job| job.made_for_s).filter(is_ours).max();
-        let stored = cron_job.last_schedule_time.map(|time| time.unix_seconds);
         let last_scheduled_s = newest.max(stored).max(snapshot.newest_run_s.filter(is_ours));
         Ok(Self { snapshot, cron_job, jobs, last_scheduled_s })
     }

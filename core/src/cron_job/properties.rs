@@ -485,14 +485,8 @@ impl Model {
                 self.view.last_schedule_time = write.last_schedule_time;
                 self.view.last_successful_time = write.last_successful_time;
             }
-            Action::RecordEvent(_)
-            | Action::CreatePods(_)
-            | Action::DeletePods { .. }
-            | Action::UntrackPods(_)
-            | Action::AdoptPods(_)
-            | Action::ReleasePods(_)
-            | Action::WriteJobStatus(_)
-            | Action::DeleteJob => {}
+            Action::RecordEvent(_) => {}
+            other => panic!("no plan for a CronJob has {other:?}"),
         }
         Ok(())
     }

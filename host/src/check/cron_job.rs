@@ -22,14 +22,7 @@ pub(super) fn check_step(step: &Step, gathered: &Gathered) -> Result<(), PlanDef
         }
         Action::WriteCronJobStatus(status) => check_status(status, gathered),
         Action::RecordEvent(event) if event.message.len() <= MAX_EVENT_MESSAGE_BYTES => Ok(()),
-        Action::RecordEvent(_)
-        | Action::CreatePods(_)
-        | Action::DeletePods { .. }
-        | Action::UntrackPods(_)
-        | Action::AdoptPods(_)
-        | Action::ReleasePods(_)
-        | Action::WriteJobStatus(_)
-        | Action::DeleteJob => Err(PlanDefect::ForbiddenAction),
+        _ => Err(PlanDefect::ForbiddenAction),
     }
 }
 

@@ -4,7 +4,7 @@ mod instants;
 
 use std::io::{self, Write as _};
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde::Serialize;
 use windlass_core::cron_job::schedule::{MAX_YEARS_AHEAD, Schedule, ScheduleFault};
 use windlass_core::cron_job::zone::{Zone, data_version};
@@ -12,6 +12,7 @@ use windlass_core::kube::Time;
 use windlass_host::simulate::print::human_duration;
 
 use super::Failure;
+use super::values::Form;
 use super::wall_clock::unix_seconds;
 use instants::{Fire, coming};
 
@@ -48,18 +49,6 @@ struct NextArguments {
     /// Form of the result.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
-}
-
-/// Form of the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// A table.
-    #[default]
-    Text,
-    /// One document.
-    Json,
-    /// One document.
-    Yaml,
 }
 
 /// The result as a document.

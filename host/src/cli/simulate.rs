@@ -7,7 +7,6 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use windlass_core::kube::{Kind, Object, PodPhase};
 use windlass_host::controller::Config;
 use windlass_host::simulate::driver::{Progress, ended_jobs};
@@ -17,7 +16,7 @@ use windlass_host::simulate::report::{closing_line, list_report, text_report};
 use windlass_host::simulate::{MAX_NODES, Options, Simulation};
 use windlass_sandbox::cluster::Cluster;
 
-use super::values::{EngineName, Length};
+use super::values::{EngineName, Form, Length};
 use super::wall_clock::WallClock;
 use super::{Failure, engine};
 
@@ -60,18 +59,6 @@ pub(super) struct Arguments {
     /// Form of the result: for people as kubectl shows it, or the final CronJobs, Jobs, Pods and Events as a v1 List.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
-}
-
-/// Form of the result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// As kubectl shows it.
-    #[default]
-    Text,
-    /// A v1 List.
-    Json,
-    /// A v1 List.
-    Yaml,
 }
 
 /// Simulates, and prints what came of it.

@@ -217,14 +217,8 @@ impl CronWorld {
                 let reference = |active| self.reference_to(active, &slots, gathered);
                 self.cron_job.status = cron_job_status(&self.cron_job.status, write, reference);
             }
-            Action::RecordEvent(_)
-            | Action::CreatePods(_)
-            | Action::DeletePods { .. }
-            | Action::UntrackPods(_)
-            | Action::AdoptPods(_)
-            | Action::ReleasePods(_)
-            | Action::WriteJobStatus(_)
-            | Action::DeleteJob => {}
+            Action::RecordEvent(_) => {}
+            other => panic!("no plan for a CronJob has {other:?}"),
         }
     }
 

@@ -36,7 +36,8 @@ pub(super) fn plan(plan: &Plan, stored: &JobStatus, names: &[Str]) -> String {
     text
 }
 
-fn dependency(dependency: &Dependency) -> String {
+/// What a step waits for.
+pub(super) fn dependency(dependency: &Dependency) -> String {
     let step = dependency.step.saturating_add(1);
     match dependency.needs {
         Needs::Succeeded => format!("if {step} succeeded"),

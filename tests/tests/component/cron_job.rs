@@ -129,22 +129,10 @@ fn outline(plan: &Plan, gathered: &Gathered) -> Vec<String> {
 
 /// As [`outline`], of a plan document.
 fn outline_of_document(plan: &Value) -> Vec<String> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let wake = plan["wakeAt"].as_str().map(str::to_owned);
     let memo = plan["memo"].as_str().unwrap_or_default();
-    let mut lines = vec![format!("wake {wake:?} read {} memo {memo}", plan["read"] == "ActiveJobs")];
-    for step in list(&plan["steps"]) {
-        let after: Vec<String> = list(&step["after"])
-            .iter()
-            .map(|after| format!("{} {}", after["needs"].as_str().unwrap(), after["step"]))
-            .collect();
-        let items: Vec<String> = list(&step["items"])
-            .iter()
-            .map(|item| list(item).iter().map(request_outline).collect::<Vec<_>>().join(" "))
-            .collect();
-        lines.push(format!("after {after:?} do {items:?}"));
-    }
-    lines
+    let head = format!("wake {wake:?} read {} memo {memo}", plan["read"] == "ActiveJobs");
+    super::outline_of_steps(head, plan, request_outline)
 }
 
 fn request_outline(request: &Value) -> String {

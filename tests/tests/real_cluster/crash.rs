@@ -16,7 +16,7 @@ const KILLS: u32 = 50;
 /// Most lines of the log, about one a request, after which a process is killed.
 const MAX_LINES: u64 = 30;
 /// How long a line is waited for before the process is killed all the same.
-pub(super) const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(3);
 
 #[test]
 fn no_kill_makes_an_indexed_job_miscount() -> Result<()> {
@@ -42,6 +42,20 @@ fn no_kill_makes_an_indexed_job_miscount() -> Result<()> {
     Ok(())
 }
 
+/// Runs a process and kills it once it has said so many lines more, or nothing for a while.
+pub(super) fn run_and_kill(plane: &ControlPlane, lines: u64) -> Result<()> {
+    let mut windlass = Windlass::run(&plane.kubeconfig(), &["--engine", "native", "-v", "4"])?;
+    windlass.wait_synced()?;
+    for _ in 0..lines {
+        if windlass.next_line(SILENCE).is_err() {
+            break;
+        }
+    }
+    let log = windlass.kill()?;
+    ensure!(!log.contains(" ERROR "), "{log}");
+    Ok(())
+}
+
 /// Creates a Job and kills up to `limit` processes while it runs; returns how many.
 fn kill_while_it_runs(plane: &ControlPlane, name: &str, limit: u32, dice: &mut Dice) -> Result<u32> {
     let history = File::create(plane.directory().join(format!("{name}.json")))?;
@@ -52,15 +66,7 @@ fn kill_while_it_runs(plane: &ControlPlane, name: &str, limit: u32, dice: &mut D
     plane.apply(&job(name))?;
     let mut killed = 0;
     while killed < limit && !is_complete(plane, name)? {
-        let mut windlass = Windlass::run(&plane.kubeconfig(), &["--engine", "native", "-v", "4"])?;
-        windlass.wait_synced()?;
-        for _ in 0..dice.below(MAX_LINES) {
-            if windlass.next_line(SILENCE).is_err() {
-                break;
-            }
-        }
-        let log = windlass.kill()?;
-        ensure!(!log.contains(" ERROR "), "{log}");
+        run_and_kill(plane, dice.below(MAX_LINES))?;
         killed += 1;
     }
     let mut windlass = Windlass::run(&plane.kubeconfig(), &["--engine", "native", "-v", "2"])?;

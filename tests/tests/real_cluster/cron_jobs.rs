@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Deserializer, Value, json};
 use windlass_control_plane::{BuiltInControllers, ControlPlane, Options, start_or_skip};
 
-use super::crash::{Dice, SILENCE, number};
+use super::crash::{Dice, number, run_and_kill};
 use super::process::Windlass;
 
 /// CronJobs that come due while the process is killed.
@@ -103,15 +103,7 @@ fn no_kill_makes_a_run_twice_or_leaves_one_out() -> Result<()> {
     let mut dice = Dice(seed);
     let mut killed = 0;
     while killed < kills && !all_have_run(&plane)? {
-        let mut windlass = Windlass::run(&plane.kubeconfig(), &["--engine", "native", "-v", "4"])?;
-        windlass.wait_synced()?;
-        for _ in 0..dice.below(MAX_LINES) {
-            if windlass.next_line(SILENCE).is_err() {
-                break;
-            }
-        }
-        let log = windlass.kill()?;
-        ensure!(!log.contains(" ERROR "), "{log}");
+        run_and_kill(&plane, dice.below(MAX_LINES))?;
         killed += 1;
     }
     println!("{killed} kills");
