@@ -73,7 +73,7 @@ pub async fn run(
     let local = endpoint::serve(settings.bind_address, metrics.clone(), health.clone()).await?;
     tracing::info!("serving /metrics, /livez and /readyz on http://{local}");
     tokio::select! {
-        checked = start::check(&client, clock, settings.startup_timeout) => checked?,
+        checked = start::check(&client, clock, settings.startup_timeout, settings.controller.controllers) => checked?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
     tracing::info!("running against {}", client.url());

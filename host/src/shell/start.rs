@@ -12,17 +12,26 @@ use super::call::{Call, collection_path};
 use super::client::{Client, SendFault};
 use super::clock::Clock;
 use super::fault::{Permission, ShellFault};
+use crate::controller::Controllers;
 
 /// How long to wait between two tries to reach the API server.
 const RETRY: Duration = Duration::from_millis(500);
 /// Longest wait that a server's Retry-After is believed, at the start.
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
+/// What every controller cannot do without.
+const NEEDED: [Permission; 3] = [batch("jobs", "list"), batch("jobs", "watch"), batch("jobs", "get")];
+/// What the CronJob controller cannot do without.
+const NEEDED_FOR_CRON_JOBS: [Permission; 6] = [
+    batch("cronjobs", "list"),
+    batch("cronjobs", "watch"),
+    batch("cronjobs", "get"),
+    batch("cronjobs/status", "update"),
+    batch("jobs", "create"),
+    batch("jobs", "delete"),
+];
 /// What the Job controller cannot do without.
-const NEEDED: [Permission; 10] = [
-    batch("jobs", "list"),
-    batch("jobs", "watch"),
-    batch("jobs", "get"),
+const NEEDED_FOR_JOBS: [Permission; 7] = [
     batch("jobs/status", "update"),
     core("pods", "list"),
     core("pods", "watch"),
@@ -38,17 +47,22 @@ const WANTED: [Permission; 3] = [
     Permission { group: "events.k8s.io", resource: "events", verb: "patch" },
 ];
 
-/// Waits until the API server answers lists of Jobs and Pods, and checks what is permitted.
-pub(super) async fn check(client: &Client, clock: Clock, timeout: Duration) -> Result<(), ShellFault> {
+/// Waits until the API server answers lists of what the controllers have to see, and checks what is permitted.
+pub(super) async fn check(
+    client: &Client,
+    clock: Clock,
+    timeout: Duration,
+    controllers: Controllers,
+) -> Result<(), ShellFault> {
     let deadline = clock.elapsed() + timeout;
     let mut missing = Vec::new();
-    for kind in [Kind::Job, Kind::Pod] {
+    for kind in controllers.kinds() {
         if let Err(status) = first_list(client, clock, deadline, timeout, kind).await? {
             tracing::debug!("list {}: {status}", kind.resource());
             missing.push(list_permission(kind));
         }
     }
-    for permission in NEEDED {
+    for permission in needed(controllers) {
         if !missing.contains(&permission) && is_permitted(client, permission).await == Some(false) {
             missing.push(permission);
         }
@@ -57,11 +71,24 @@ pub(super) async fn check(client: &Client, clock: Clock, timeout: Duration) -> R
         return Err(ShellFault::Forbidden { missing });
     }
     for permission in WANTED {
-        if is_permitted(client, permission).await == Some(false) {
+        if !needed(controllers).contains(&permission) && is_permitted(client, permission).await == Some(false)
+        {
             tracing::warn!("no permission to {permission}: what needs it will not be done");
         }
     }
     Ok(())
+}
+
+/// What the controllers cannot do without, each once.
+fn needed(controllers: Controllers) -> Vec<Permission> {
+    let mut needed = Vec::from(NEEDED);
+    if controllers.cron_job {
+        needed.extend(NEEDED_FOR_CRON_JOBS);
+    }
+    if controllers.job {
+        needed.extend(NEEDED_FOR_JOBS);
+    }
+    needed
 }
 
 /// Lists one object; the inner error is a 403.

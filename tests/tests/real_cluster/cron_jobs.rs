@@ -165,7 +165,7 @@ fn all_have_run(plane: &ControlPlane) -> Result<bool> {
 }
 
 /// Schedules of once a day, with each policy, and with and without a history.
-fn spec(number: usize) -> Value {
+pub(super) fn spec(number: usize) -> Value {
     let policy = ["Allow", "Forbid", "Replace"][number % 3];
     json!({
         "schedule": "0 3 * * *", "timeZone": "Etc/UTC", "concurrencyPolicy": policy,
@@ -180,16 +180,16 @@ fn spec(number: usize) -> Value {
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
 /// Says in a CronJob's status that its last run was long ago, so that the next is due.
-fn last_run_was_long_ago(plane: &ControlPlane, name: &str) -> Result<()> {
+pub(super) fn last_run_was_long_ago(plane: &ControlPlane, name: &str) -> Result<()> {
     let patch = json!({ "status": { "lastScheduleTime": LONG_AGO } }).to_string();
     plane.kubectl(&["patch", "cronjob", name, "--subresource=status", "--type=merge", "-p", &patch])?;
     Ok(())
 }
 
-fn cron_job(name: &str, spec: &Value) -> Value {
+pub(super) fn cron_job(name: &str, spec: &Value) -> Value {
     json!({ "apiVersion": "batch/v1", "kind": "CronJob", "metadata": { "name": name }, "spec": spec })
 }
 
-fn read(plane: &ControlPlane, arguments: &[&str]) -> Result<Value> {
+pub(super) fn read(plane: &ControlPlane, arguments: &[&str]) -> Result<Value> {
     Ok(serde_json::from_str(&plane.kubectl(&[arguments, &["-o", "json"]].concat())?)?)
 }

@@ -40,6 +40,21 @@ pub(super) fn windlass(arguments: &[&str]) -> Result<Ended> {
     Ok(Ended { code: output.status.code(), stderr: String::from_utf8(output.stderr)? })
 }
 
+/// A wait that fails when [`PATIENCE`] is over, however much the log says meanwhile.
+#[expect(clippy::disallowed_types, reason = "a process is waited for, in real time")]
+struct Wait(std::time::Instant);
+
+#[expect(clippy::disallowed_types, reason = "a process is waited for, in real time")]
+impl Wait {
+    fn begin() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn left(&self) -> Duration {
+        PATIENCE.saturating_sub(self.0.elapsed())
+    }
+}
+
 fn command(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(binary()?);
     command.args(arguments).env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST");
@@ -70,8 +85,9 @@ impl Windlass {
         if let Some(line) = self.seen.iter().find(|line| line.contains(part)) {
             return Ok(line.clone());
         }
+        let wait = Wait::begin();
         loop {
-            match self.next_line(PATIENCE) {
+            match self.next_line(wait.left()) {
                 Ok(line) if line.contains(part) => return Ok(line),
                 Ok(_) => {}
                 Err(_) => bail!("no line of the log contains {part:?}:\n{}", self.log()),
@@ -88,13 +104,18 @@ impl Windlass {
 
     /// Waits until every cache is synced.
     pub(super) fn wait_synced(&mut self) -> Result<()> {
+        let wait = Wait::begin();
         for kind in ["cronjobs", "jobs", "pods"] {
             loop {
                 let listed = |line: &String| line.contains("listed") && line.ends_with(&format!(" {kind}"));
                 if self.seen.iter().any(listed) {
                     break;
                 }
-                ensure!(self.next_line(PATIENCE).is_ok(), "the list of {kind} was not read:\n{}", self.log());
+                ensure!(
+                    self.next_line(wait.left()).is_ok(),
+                    "the list of {kind} was not read:\n{}",
+                    self.log()
+                );
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use windlass_control_plane::{ControlPlane, Options, User, start_or_skip};
 
+use super::cron_jobs;
 use super::process::{Ended, Windlass, windlass};
 
 /// The last line, after making sure that it is the only one that tells of the failure.
@@ -98,16 +99,36 @@ fn it_asks_for_just_the_rights_that_it_needs_and_ends_well_when_told_to() -> Res
     let kubectl = plane.as_user("windlass")?;
     let path = kubectl.kubeconfig().display().to_string();
 
-    let ended = windlass(&["run", "--engine=native", "--bind-address=127.0.0.1:0", "--kubeconfig", &path])?;
+    let run = ["run", "--engine=native", "--bind-address=127.0.0.1:0", "--kubeconfig", &path];
+    let ended = windlass(&[&run[..], &["--controllers=job"]].concat())?;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let told = sentence(&ended)?;
-    assert!(told.contains("no permission to list jobs.batch"), "{told}");
-    grant(&plane, told)?;
+    assert!(told.contains("no permission to list jobs.batch") && !told.contains("cronjobs"), "{told}");
+    let ended = windlass(&[&run[..], &["--controllers=cron-job"]].concat())?;
+    let told = sentence(&ended)?;
+    assert!(told.contains("no permission to list cronjobs.batch") && !told.contains("pods"), "{told}");
+    let ended = windlass(&run)?;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    grant(&plane, sentence(&ended)?)?;
 
     let mut windlass = Windlass::run(kubectl.kubeconfig(), &["--engine", "native", "-v", "2"])?;
     windlass.wait_synced()?;
     plane.apply(include_str!("manifests/pi-calculation.yaml"))?;
     plane.kubectl(&["wait", "--for=condition=Complete", "--timeout=60s", "job/pi-calculation"])?;
+    // It is made, counted, and deleted, for there is to be no history.
+    plane.apply(&cron_jobs::cron_job("nightly", &cron_jobs::spec(0)).to_string())?;
+    cron_jobs::last_run_was_long_ago(&plane, "nightly")?;
+    plane.kubectl(&[
+        "wait",
+        "--for=jsonpath={.status.lastSuccessfulTime}",
+        "--timeout=60s",
+        "cronjob/nightly",
+    ])?;
+    let nightly = cron_jobs::read(&plane, &["get", "cronjob", "nightly"])?;
+    let last: jiff::Timestamp =
+        nightly["status"]["lastScheduleTime"].as_str().context("lastScheduleTime")?.parse()?;
+    let job = format!("job/nightly-{}", last.as_second() / 60);
+    plane.kubectl(&["wait", "--for=delete", "--timeout=60s", &job])?;
 
     let (code, ready) = windlass.get("/readyz?verbose")?;
     assert_eq!(code, 200, "{ready}");
@@ -116,10 +137,12 @@ fn it_asks_for_just_the_rights_that_it_needs_and_ends_well_when_told_to() -> Res
     assert_eq!(windlass.get("/healthz")?, (200, "ok".to_owned()));
     let (_, metrics) = windlass.get("/metrics")?;
     for line in [
-        "job_controller_jobs_finished_total{completion_mode=\"NonIndexed\",result=\"succeeded\",reason=\"CompletionsReached\"} 1",
+        "job_controller_jobs_finished_total{completion_mode=\"NonIndexed\",result=\"succeeded\",reason=\"CompletionsReached\"} 2",
         "job_controller_job_pods_finished_total{completion_mode=\"NonIndexed\",result=\"succeeded\"} 1",
         "job_controller_job_pods_creation_total{reason=\"new\",status=\"succeeded\"} 1",
         "windlass_requests_total{verb=\"create\",resource=\"pods\",code=\"201\"} 1",
+        "windlass_requests_total{verb=\"create\",resource=\"jobs\",code=\"201\"} 1",
+        "windlass_requests_total{verb=\"delete\",resource=\"jobs\",code=\"200\"} 1",
         "workqueue_depth{name=\"job\"} 0",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
