@@ -28,9 +28,10 @@ use windlass_host::Now;
 use windlass_host::controller::{Run, RunId};
 use windlass_host::request::{Operation, Outcome, Propagation, Request, RequestId};
 use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
-use windlass_sandbox::{Commit, Resource, Store, Verb};
+use windlass_sandbox::{Commit, Store, Verb};
 
 use super::cluster::Cluster;
+use super::history::is_ours;
 use cron_ledger::CronLedger;
 use ledger::Ledger;
 use observer::Observer;
@@ -75,7 +76,6 @@ pub struct Checkers {
     newcomers: BTreeSet<usize>,
     /// When a clock was set or a process started again for the last time, milliseconds.
     disturbed_ms: u64,
-    pods_created: u64,
 }
 
 impl Violation {
@@ -100,7 +100,6 @@ impl Checkers {
             complaints: BTreeSet::new(),
             newcomers: BTreeSet::new(),
             disturbed_ms: 0,
-            pods_created: 0,
         }
     }
 
@@ -204,7 +203,7 @@ impl Checkers {
     /// The predicate that does not hold.
     pub fn commit(&mut self, commit: &Commit, cause: Option<&Cause>) -> Result<(), Violation> {
         let mut result = Ok(());
-        if commit.actor.0.starts_with("windlass") {
+        if is_ours(commit) {
             result = self.own_commit(commit, cause);
         }
         self.ledger.add(commit);
@@ -231,12 +230,6 @@ impl Checkers {
         self.is_quiet = is_quiet;
     }
 
-    /// Pods that we created.
-    #[must_use]
-    pub fn pods_created(&self) -> u64 {
-        self.pods_created
-    }
-
     /// Whether this is an Event in which a process that was started at rest says, once, what stands in the way of a
     /// CronJob.
     fn may_complain(&mut self, cause: Option<&Cause>) -> bool {
@@ -261,9 +254,6 @@ impl Checkers {
                 "C9",
                 format!("at rest, and yet a write: {:?} of {object:?}", commit.verb),
             ));
-        }
-        if commit.verb == Verb::Create && commit.resource == Resource::Pod {
-            self.pods_created += 1;
         }
         ownership::check(commit, &self.ledger, &self.crons)?;
         self.crons.check(commit, cause)?;

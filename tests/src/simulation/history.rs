@@ -1,8 +1,9 @@
 //! What was committed, as one number; and what happened, as text for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use windlass_core::kube::{CronJob, Job, Kind, Object, Pod, Str};
+use windlass_core::kube::{COMPLETION_INDEX_ANNOTATION, CronJob, Job, Kind, Object, Pod, Str};
 use windlass_sandbox::{Commit, Store};
 
 use super::random::mix;
@@ -12,6 +13,7 @@ use super::random::mix;
 pub struct History {
     hash: u64,
     commits: u64,
+    made: BTreeMap<String, u64>,
 }
 
 /// What happens, line by line; costs nothing unless it is kept.
@@ -28,6 +30,11 @@ impl History {
         self.word(commit.time_ms);
         self.word(commit.verb as u64);
         self.text(commit.actor.0);
+        if let (None, Some(after)) = (&commit.before, &commit.after)
+            && is_ours(commit)
+        {
+            *self.made.entry(slot(after)).or_default() += 1;
+        }
         for object in [&commit.before, &commit.after] {
             match object {
                 None => self.word(0),
@@ -49,6 +56,12 @@ impl History {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// How many objects we made for each slot: a Job's name tells the instant that it is for, a Pod is for its index.
+    #[must_use]
+    pub fn made(&self) -> &BTreeMap<String, u64> {
+        &self.made
     }
 
     /// What is left at the end, in an order of its own and without names, uids and times.
@@ -84,12 +97,11 @@ impl History {
         }
         for object in store.objects(Kind::Pod) {
             let Object::Pod(pod) = object else { continue };
-            let owner = pod.metadata.controller().map(|owner| owner.name.clone());
-            let index =
-                pod.metadata.annotations.get(windlass_core::kube::COMPLETION_INDEX_ANNOTATION).cloned();
             lines.push(format!(
-                "pod of {owner:?} index {index:?}: {:?}, finalizers {:?}",
-                pod.status.phase, pod.metadata.finalizers
+                "{}: {:?}, finalizers {:?}",
+                slot_of_pod(pod),
+                pod.status.phase,
+                pod.metadata.finalizers
             ));
         }
         lines.sort();
@@ -201,6 +213,12 @@ impl Trace {
     }
 }
 
+/// Whether a commit is a write of one of our processes.
+#[must_use]
+pub fn is_ours(commit: &Commit) -> bool {
+    commit.actor.0.starts_with("windlass")
+}
+
 /// An object in one line.
 #[must_use]
 pub fn sketch(object: &Object) -> String {
@@ -266,6 +284,20 @@ pub fn sketch(object: &Object) -> String {
         }
         Object::Node(node) => format!("Node {}", node.metadata.name),
     }
+}
+
+/// What an object was made for.
+fn slot(object: &Object) -> String {
+    match object {
+        Object::Pod(pod) => slot_of_pod(pod),
+        _ => format!("{:?} {}", object.kind(), object.metadata().name),
+    }
+}
+
+fn slot_of_pod(pod: &Pod) -> String {
+    let owner = pod.metadata.controller().map(|owner| owner.name.clone());
+    let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
+    format!("pod of {owner:?} index {index:?}")
 }
 
 fn short(uid: &str) -> &str {

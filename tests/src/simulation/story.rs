@@ -17,6 +17,7 @@ use windlass_sandbox::{Commit, Store, Verb};
 
 use super::cluster;
 use super::faults::{Fault, Faults};
+use super::history::is_ours;
 use super::mutants::Mutant;
 use super::record::Exchange;
 use super::script::{Moment, ScriptDeed};
@@ -188,9 +189,7 @@ impl Told {
     /// Every Pod that we created, as it was then, and when.
     pub fn created(&self) -> impl Iterator<Item = (u64, &Arc<Pod>)> {
         self.commits().iter().filter_map(|commit| match (&commit.before, &commit.after) {
-            (None, Some(Object::Pod(pod))) if commit.actor.0.starts_with("windlass") => {
-                Some((commit.time_ms, pod))
-            }
+            (None, Some(Object::Pod(pod))) if is_ours(commit) => Some((commit.time_ms, pod)),
             _ => None,
         })
     }
@@ -337,9 +336,7 @@ pub fn adopts(operation: &Operation) -> bool {
 /// Whether a commit is the creation of a Pod by us.
 #[must_use]
 pub fn pod_created(commit: &Commit) -> bool {
-    commit.verb == Verb::Create
-        && commit.actor.0.starts_with("windlass")
-        && matches!(commit.after, Some(Object::Pod(_)))
+    commit.verb == Verb::Create && is_ours(commit) && matches!(commit.after, Some(Object::Pod(_)))
 }
 
 /// Whether a commit is the end of a Pod in that phase.

@@ -5,7 +5,7 @@ mod network;
 mod process;
 mod watches;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{Kind, Object, ResourceVersion};
@@ -92,8 +92,8 @@ pub struct Report {
     pub trace: Vec<String>,
     /// The objects at rest, without what is declared to differ from run to run.
     pub end_state: Vec<String>,
-    /// Pods created by us.
-    pub pods_created: u64,
+    /// How many objects we made for each slot.
+    pub made: BTreeMap<String, u64>,
     /// How often each rule of the script did its deed.
     pub done: Vec<Done>,
     /// Every commit and every request, if the run is traced.
@@ -493,7 +493,7 @@ impl<'engine> World<'engine> {
             violation: self.violation,
             trace: self.trace.into_lines(),
             end_state,
-            pods_created: self.checkers.pods_created(),
+            made: self.history.made().clone(),
             done: self.script.done(),
             record: self.record,
         }

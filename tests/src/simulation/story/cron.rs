@@ -8,6 +8,7 @@ use windlass_sandbox::{Commit, Store};
 
 use super::{ScriptDeed, Story, Told};
 use crate::simulation::cluster::cron::{cron_job, delete, edit_cron_job};
+use crate::simulation::history::is_ours;
 use crate::simulation::workload::cron::{CronDeed, CronPlan, PLAIN_START_S, spec};
 use crate::simulation::workload::{Deed, PodFate};
 
@@ -89,12 +90,7 @@ impl Told {
 
     /// Every Job that we made, as it was then, and when.
     pub fn jobs_made(&self) -> impl Iterator<Item = (u64, &Arc<Job>)> {
-        self.commits().iter().filter_map(|commit| match (&commit.before, &commit.after) {
-            (None, Some(Object::Job(job))) if commit.actor.0.starts_with("windlass") => {
-                Some((commit.time_ms, job))
-            }
-            _ => None,
-        })
+        self.commits().iter().filter_map(|commit| Some((commit.time_ms, made(commit)?)))
     }
 
     /// The minutes of the instants that got a Job from us, as names tell them, from the start of the story on.
@@ -163,9 +159,7 @@ pub fn deletes_job(operation: &Operation) -> bool {
 /// Whether a commit is the creation of a Job by us.
 #[must_use]
 pub fn job_made(commit: &Commit) -> bool {
-    commit.before.is_none()
-        && commit.actor.0.starts_with("windlass")
-        && matches!(commit.after, Some(Object::Job(_)))
+    made(commit).is_some()
 }
 
 /// Somebody deletes the Job that a commit is about, so many milliseconds later.
@@ -190,4 +184,12 @@ pub fn edit(store: &mut Store, change: impl Fn(&mut CronJobSpec)) {
 #[must_use]
 pub fn stored(store: &Store) -> Option<Arc<CronJob>> {
     cron_job(store, NAME)
+}
+
+/// The Job that we made with a commit, as it was then.
+fn made(commit: &Commit) -> Option<&Arc<Job>> {
+    match (&commit.before, &commit.after) {
+        (None, Some(Object::Job(job))) if is_ours(commit) => Some(job),
+        _ => None,
+    }
 }

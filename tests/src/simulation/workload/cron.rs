@@ -1,5 +1,7 @@
 //! CronJobs of a run: their schedules, what people do to them, and when it all ends.
 
+pub mod small;
+
 use std::sync::Arc;
 
 use serde_json::json;
