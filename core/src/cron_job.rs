@@ -45,6 +45,6 @@ pub fn reconcile(snapshot: &CronJobSnapshot, policy: &dyn Policy) -> Result<Plan
     } else {
         (history::surplus(facts), runs::decide(facts, &active, policy, &mut complaints))
     };
-    let (complaints, memo) = complaints.settle(&snapshot.memo);
+    let (complaints, memo) = complaints.settle(&snapshot.memo, &facts.cron_job.uid);
     Ok(Decisions { facts, active, runs, surplus, complaints, memo }.into_plan())
 }

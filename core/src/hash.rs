@@ -22,3 +22,10 @@ impl Fnv {
         self.0
     }
 }
+
+/// Tells in a memo an object from another that takes its name, be its deletion seen or not.
+pub(crate) fn owner_mark(uid: &str) -> u64 {
+    let mut hash = Fnv::default();
+    hash.write(uid.as_bytes());
+    hash.finish()
+}

@@ -33,7 +33,9 @@ pub use pod::{
     PodStatus,
 };
 pub use project::{failed_pod, job_status, job_view, pod_row, uncounted_pods};
-pub use project_cron::{cron_job_row, cron_job_status, cron_job_view, job_reference, scheduled_instant};
+pub use project_cron::{
+    active_rows, cron_job_row, cron_job_status, cron_job_view, job_reference, scheduled_instant,
+};
 pub use status::ApiStatus;
 pub use time::Time;
 

@@ -5,13 +5,13 @@
 
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use windlass_core::job::action_on;
 use windlass_core::kube::{
     ApiStatus, Job, Object, ObjectReference, PodFailurePolicyAction, PodPhase, PodReplacementPolicy,
-    PreparedTemplate, failed_pod,
+    PreparedTemplate, Uid, failed_pod,
 };
 use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read, SyncAction};
 use windlass_core::view::{OrphanOwner, OrphanSnapshot};
@@ -255,7 +255,8 @@ impl Execution {
     /// Jobs that the CronJob's status lists and that the snapshot has not.
     pub fn unseen_active_jobs(&self) -> impl Iterator<Item = &ObjectReference> {
         let listed = self.subject.cron_job().map(|cron_job| &cron_job.status.active).into_iter().flatten();
-        listed.filter(|reference| !self.jobs.iter().any(|job| job.metadata.uid == reference.uid))
+        let known: BTreeSet<&Uid> = self.jobs.iter().map(|job| &job.metadata.uid).collect();
+        listed.filter(move |reference| !known.contains(&reference.uid))
     }
 
     /// Creates and deletes that were not sent are given up: the owner's spec has changed.
@@ -317,11 +318,11 @@ impl Execution {
     }
 
     /// Whether the memo holds from now on: the failures that it counts are in the stored status, where the plan
-    /// had one to write. Whatever else failed, a retry then waits as long as it must.
+    /// had one to write. Whatever else failed, a retry then waits as long as it must. A CronJob's says what people
+    /// were told, which nothing takes back.
     #[must_use]
     pub fn stores_memo(&self) -> bool {
-        let writes =
-            |action: &Action| matches!(action, Action::WriteJobStatus(_) | Action::WriteCronJobStatus(_));
+        let writes = |action: &Action| matches!(action, Action::WriteJobStatus(_));
         self.stored_status || !self.steps.iter().any(|step| writes(&step.action))
     }
 

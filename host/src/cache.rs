@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    Job, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, cron_job_row, job_view,
-    scheduled_instant,
+    Job, JobManifest, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, cron_job_row,
+    job_view, scheduled_instant,
 };
 use windlass_core::view::JobView;
 
@@ -241,15 +241,17 @@ impl Cache {
         names.filter_map(|name| self.job(name)).map(|entry| &entry.job)
     }
 
-    /// Jobs whose name is that of the CronJob, a dash, and more, in order of name.
+    /// Jobs with a name that the CronJob would give, in order of name.
     pub fn jobs_named_after<'a>(&'a self, cron_job: &Name) -> impl Iterator<Item = &'a Arc<Job>> + use<'a> {
-        let namespace = cron_job.namespace.clone();
-        let prefix: Str = format!("{}-", cron_job.name).into();
+        let Name { namespace, name: cron_job } = cron_job.clone();
+        let prefix: Str = format!("{cron_job}-").into();
         let first = Name { namespace: namespace.clone(), name: prefix.clone() };
         self.jobs
             .range(first..)
             .take_while(move |(name, _)| name.namespace == namespace && name.name.starts_with(&*prefix))
-            .filter(|(_, entry)| !entry.removed)
+            .filter(move |(name, entry)| {
+                !entry.removed && JobManifest::minute_of(&cron_job, &name.name).is_some()
+            })
             .map(|(_, entry)| &entry.job)
     }
 
@@ -343,7 +345,11 @@ impl Cache {
         match object {
             Object::Job(job) => self.upsert_job(job, changes),
             Object::Pod(pod) => self.upsert_pod(pod, changes),
-            Object::CronJob(cron_job) => self.cron_jobs.upsert(cron_job, changes),
+            Object::CronJob(cron_job) => {
+                if let Some(gone) = self.cron_jobs.upsert(cron_job, changes) {
+                    self.forget_runs_if_gone(&gone);
+                }
+            }
             Object::Node(_) => {}
         }
     }
@@ -391,6 +397,7 @@ impl Cache {
             }
             if names.is_empty() {
                 self.jobs_by_owner.remove(owner);
+                self.forget_runs_if_gone(owner);
             }
         }
         self.note_run(&job);
@@ -429,9 +436,7 @@ impl Cache {
     }
 
     fn remove_cron_job(&mut self, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
-        let uid = self.cron_jobs.get(name).map(|entry| entry.cron_job.metadata.uid.clone());
-        self.cron_jobs.remove(name, at, changes);
-        if let Some(uid) = uid {
+        if let Some(uid) = self.cron_jobs.remove(name, at, changes) {
             self.forget_runs_if_gone(&uid);
         }
     }

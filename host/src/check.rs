@@ -4,7 +4,7 @@ mod cron_job;
 
 use std::fmt;
 
-use windlass_core::plan::{Action, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES, Plan, Step};
+use windlass_core::plan::{Action, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES, Plan, Read, Step};
 use windlass_core::view::{ActiveRow, pod_flag};
 
 use crate::cache::PodEntry;
@@ -67,6 +67,8 @@ pub enum PlanDefect {
     RepeatedRead,
     /// A read is asked for together with steps, though nothing may be decided before its answer.
     ReadWithSteps,
+    /// It wants to be woken at an instant that has passed.
+    WakeInThePast,
 }
 
 impl PlanDefect {
@@ -88,6 +90,7 @@ impl PlanDefect {
             Self::DuplicateUncounted => "duplicate_uncounted",
             Self::RepeatedRead => "repeated_read",
             Self::ReadWithSteps => "read_with_steps",
+            Self::WakeInThePast => "wake_in_the_past",
         }
     }
 }
@@ -111,9 +114,10 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
     if plan.memo.len() > MAX_MEMO_BYTES {
         return Err(PlanDefect::MemoTooLong);
     }
-    if plan.read.is_some() {
-        check_read(&plan, gathered)?;
+    if let Some(read) = plan.read {
+        check_read(read, &plan, gathered)?;
     }
+    check_wake(&plan, gathered)?;
     if matches!(gathered.subject, Subject::CronJob(_)) {
         cron_job::check_created(&plan)?;
     }
@@ -128,23 +132,30 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
 }
 
 /// A plan that only reads costs a request and is followed by another run; so it is asked for once.
-fn check_read(plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
-    match &*gathered.snapshot {
-        Snapshot::Job(snapshot) if snapshot.live_owner.is_some() => Err(PlanDefect::RepeatedRead),
-        Snapshot::Job(_) if !plan.steps.is_empty() => Err(PlanDefect::ReadWithSteps),
-        Snapshot::Job(_) => Ok(()),
-        Snapshot::CronJob(snapshot) => {
-            let is_open = |row: &ActiveRow| row.job.is_none() && row.live.is_none();
-            if !snapshot.active.iter().any(is_open) {
-                Err(PlanDefect::RepeatedRead)
-            } else if plan.steps.is_empty() {
-                Ok(())
-            } else {
-                Err(PlanDefect::ReadWithSteps)
-            }
-        }
+fn check_read(read: Read, plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
+    let is_answered = match (read, &*gathered.snapshot) {
+        (Read::Owner, Snapshot::Job(snapshot)) => snapshot.live_owner.is_some(),
+        (Read::ActiveJobs, Snapshot::CronJob(snapshot)) => !snapshot.active.iter().any(ActiveRow::is_open),
         // The host itself reads the owner of a Pod before the core is asked.
-        Snapshot::Orphan(_) => Err(PlanDefect::ForbiddenAction),
+        (Read::Owner, Snapshot::CronJob(_) | Snapshot::Orphan(_))
+        | (Read::ActiveJobs, Snapshot::Job(_) | Snapshot::Orphan(_)) => {
+            return Err(PlanDefect::ForbiddenAction);
+        }
+    };
+    match (is_answered, plan.steps.is_empty()) {
+        (true, _) => Err(PlanDefect::RepeatedRead),
+        (false, false) => Err(PlanDefect::ReadWithSteps),
+        (false, true) => Ok(()),
+    }
+}
+
+/// Only a CronJob waits for the wall clock, and for what is to come: else it would be looked at without a pause.
+fn check_wake(plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
+    let Some(at_ms) = plan.wake_at_ms else { return Ok(()) };
+    match &*gathered.snapshot {
+        Snapshot::CronJob(snapshot) if at_ms > snapshot.now_ms => Ok(()),
+        Snapshot::CronJob(_) => Err(PlanDefect::WakeInThePast),
+        Snapshot::Job(_) | Snapshot::Orphan(_) => Err(PlanDefect::ForbiddenAction),
     }
 }
 
@@ -227,7 +238,7 @@ mod tests {
     use std::sync::Arc;
 
     use windlass_core::kube::{CompletionMode, Job, JobSpec, ObjectMeta, OwnerReference, Pod, pod_row};
-    use windlass_core::plan::{Dependency, EventRecord, PodSlot, Read};
+    use windlass_core::plan::{Dependency, EventRecord, PodSlot};
     use windlass_core::view::{JobSnapshot, LiveOwner, OrphanOwner, OrphanSnapshot, UncountedPods};
 
     use super::*;
@@ -378,6 +389,14 @@ mod tests {
         let orphan = Snapshot::Orphan(OrphanSnapshot { tracked: true, owner: OrphanOwner::Gone });
         let orphan = Gathered { snapshot: Arc::new(orphan), subject: Subject::Orphan, ..gathered() };
         assert_eq!(check(read(), &orphan).err(), Some(PlanDefect::ForbiddenAction));
+        let jobs = Plan { read: Some(Read::ActiveJobs), ..Plan::default() };
+        assert_eq!(check(jobs, &gathered()).err(), Some(PlanDefect::ForbiddenAction));
+    }
+
+    #[test]
+    fn a_job_waits_for_no_instant_of_the_wall_clock() {
+        let plan = Plan { wake_at_ms: Some(i64::MAX), ..Plan::default() };
+        assert_eq!(check(plan, &gathered()).err(), Some(PlanDefect::ForbiddenAction));
     }
 
     #[test]

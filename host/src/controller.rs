@@ -257,7 +257,7 @@ impl Controller {
         self.stats.inputs += 1;
         self.resume_watches(now);
         for key in self.wall_clock.due(now) {
-            self.queue.add(&key, now.monotonic_ms);
+            self.queue.wake(&key, now.monotonic_ms);
         }
         self.paused.retain(|_, until| *until > now.monotonic_ms);
         self.events.resume(now);

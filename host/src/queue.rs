@@ -68,6 +68,14 @@ impl Queue {
         self.order.insert((due, self.sequence, key.clone()));
     }
 
+    /// Adds `key` to be run at `now`, whatever failed before: an instant of the wall clock waits for no backoff.
+    pub fn wake(&mut self, key: &Key, now: u64) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.not_before = 0;
+        }
+        self.add(key, now);
+    }
+
     /// Takes the next key that is due; it counts as running until [`Queue::done`].
     pub fn take(&mut self, now: u64) -> Option<Key> {
         let (due, _, _) = self.order.first()?;
@@ -209,6 +217,18 @@ mod tests {
         queue.done(&key("a"));
         queue.add(&key("a"), 3_101);
         assert_eq!(queue.next_due(), Some(3_101));
+    }
+
+    #[test]
+    fn an_instant_of_the_wall_clock_waits_for_no_backoff_and_forgets_no_failure() {
+        let mut queue = Queue::default();
+        queue.add(&key("a"), 0);
+        queue.take(0).unwrap();
+        queue.failed(&key("a"), 100);
+        queue.wake(&key("a"), 200);
+        assert_eq!(queue.take(200), Some(key("a")));
+        queue.failed(&key("a"), 300);
+        assert_eq!(queue.next_due(), Some(300 + 2 * SYNC_BACKOFF.base_ms));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use crate::plan::{ActiveJob, EventRecord};
-use crate::view::{JobState, LiveOwner};
+use crate::view::{ActiveRow, JobState, LiveOwner};
 
 use super::complaints::{Complaints, event};
 use super::facts::{Facts, Known};
@@ -94,7 +94,7 @@ impl Active {
 
 /// Whether a live read is to say what became of a listed Job of which nothing is known.
 pub(super) fn wants_read(facts: &Facts<'_>) -> bool {
-    facts.snapshot.active.iter().any(|row| row.job.is_none() && row.live.is_none())
+    facts.snapshot.active.iter().any(ActiveRow::is_open)
 }
 
 fn condition(job: &Known<'_>) -> &'static str {

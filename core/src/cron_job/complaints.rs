@@ -3,14 +3,14 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::hash::Fnv;
+use crate::hash::{Fnv, owner_mark};
 use crate::kube::Str;
 use crate::plan::{EventRecord, MAX_EVENT_MESSAGE_BYTES};
 
 /// Most complaints that a memo remembers; what more there are is told again.
 const MAX_REMEMBERED: usize = 16;
 /// Version of the memo's layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Complaints of one reconcile, in the order found.
 #[derive(Default)]
@@ -35,13 +35,13 @@ impl Complaints {
         self.found.push(Complaint { event: event(false, reason, message.into()), about_s });
     }
 
-    /// Those that the last reconcile did not find, and the memo for the next.
-    pub(super) fn settle(self, memo: &[u8]) -> (Vec<EventRecord>, Vec<u8>) {
-        let known = read(memo);
+    /// Those that the last reconcile of the CronJob with `uid` did not find, and the memo for the next.
+    pub(super) fn settle(self, memo: &[u8], uid: &str) -> (Vec<EventRecord>, Vec<u8>) {
+        let known = read(memo, uid);
         let hashes: Vec<u64> = self.found.iter().map(hash).collect();
         let new = self.found.into_iter().zip(&hashes).filter(|(_, hash)| !known.contains(hash));
         let new = new.map(|(complaint, _)| complaint.event).collect();
-        (new, write(&hashes))
+        (new, write(&hashes, uid))
     }
 }
 
@@ -60,20 +60,21 @@ fn hash(complaint: &Complaint) -> u64 {
     hash.finish()
 }
 
-fn read(memo: &[u8]) -> Vec<u64> {
-    match memo.split_first() {
-        Some((&VERSION, rest)) => {
-            rest.as_chunks().0.iter().map(|bytes: &[u8; 8]| u64::from_le_bytes(*bytes)).collect()
-        }
+fn read(memo: &[u8], uid: &str) -> Vec<u64> {
+    let Some((&VERSION, numbers)) = memo.split_first() else { return Vec::new() };
+    let mut numbers = numbers.as_chunks().0.iter().map(|bytes: &[u8; 8]| u64::from_le_bytes(*bytes));
+    match numbers.next() {
+        Some(owner) if owner == owner_mark(uid) => numbers.collect(),
         Some(_) | None => Vec::new(),
     }
 }
 
-fn write(hashes: &[u64]) -> Vec<u8> {
+fn write(hashes: &[u64], uid: &str) -> Vec<u8> {
     if hashes.is_empty() {
         return Vec::new();
     }
     let mut memo = Vec::from([VERSION]);
+    memo.extend(owner_mark(uid).to_le_bytes());
     memo.extend(hashes.iter().take(MAX_REMEMBERED).flat_map(|hash| hash.to_le_bytes()));
     memo
 }

@@ -45,22 +45,20 @@ impl<'snapshot> Facts<'snapshot> {
     /// A [`Fault`] if the status lists a Job at a position that the snapshot does not have.
     pub(super) fn read(snapshot: &'snapshot CronJobSnapshot) -> Result<Self, Fault> {
         let cron_job = &*snapshot.cron_job;
-        let mut jobs: Vec<Known<'_>> = snapshot
-            .jobs
-            .iter()
-            .map(|row| Known { row, made_for_s: made_for_s(snapshot, row), is_listed: false })
-            .collect();
-        for position in snapshot.active.iter().filter_map(|active| active.job) {
-            let job = jobs.get_mut(position as usize).ok_or(Fault::PositionOutOfRange)?;
-            job.is_listed = true;
-        }
         let stored = cron_job.last_schedule_time.map(|time| time.unix_seconds);
         // A Job that people made may have the name of an instant before the schedule's first; a status from a backup
         // knows of one before the creation.
         let beginning_s = stored.map_or(cron_job.created_s, |stored| stored.min(cron_job.created_s));
         let is_ours = |at_s: &i64| *at_s >= beginning_s;
+        let known =
+            |row| Known { row, made_for_s: made_for_s(snapshot, row).filter(is_ours), is_listed: false };
+        let mut jobs: Vec<Known<'_>> = snapshot.jobs.iter().map(known).collect();
+        for position in snapshot.active.iter().filter_map(|active| active.job) {
+            let job = jobs.get_mut(position as usize).ok_or(Fault::PositionOutOfRange)?;
+            job.is_listed = true;
+        }
         let owned = jobs.iter().filter(|job| job.row.owned);
-        let newest = owned.filter_map(|job| job.made_for_s).filter(is_ours).max();
+        let newest = owned.filter_map(|job| job.made_for_s).max();
         let last_scheduled_s = newest.max(stored).max(snapshot.newest_run_s.filter(is_ours));
         Ok(Self { snapshot, cron_job, jobs, last_scheduled_s })
     }
@@ -92,18 +90,12 @@ fn name_of(cron_job: &CronJobView) -> &str {
 /// People give such names, too: `cron-1`, or `cron-$(date +%s)`. Their Jobs have no annotation, and the minute that
 /// the name tells is one in which the schedule cannot have made a Job: before the CronJob was there, or to come.
 fn made_for_s(snapshot: &CronJobSnapshot, row: &JobRow) -> Option<i64> {
-    let name = name_of(&snapshot.cron_job);
-    let minute: i64 = row.name.strip_prefix(name)?.strip_prefix('-')?.parse().ok()?;
-    let start_s = minute.checked_mul(SECONDS_PER_MINUTE)?;
-    let end_s = start_s.checked_add(SECONDS_PER_MINUTE)?;
-    // `+5` and `007` are numbers, too.
-    if JobManifest::name_at(name, start_s) != row.name {
-        return None;
-    }
+    let start_s = JobManifest::minute_of(name_of(&snapshot.cron_job), &row.name)?;
     match row.scheduled_s {
-        Some(at_s) => Some(at_s).filter(|at_s| (start_s..end_s).contains(at_s)),
+        Some(at_s) => Some(at_s).filter(|at_s| JobManifest::is_in_minute(start_s, *at_s)),
         None => {
             let now_s = Time::from_unix_ms(snapshot.now_ms).unix_seconds;
+            let end_s = start_s.saturating_add(SECONDS_PER_MINUTE);
             Some(start_s).filter(|start_s| snapshot.cron_job.created_s < end_s && *start_s <= now_s)
         }
     }

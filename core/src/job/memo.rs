@@ -5,8 +5,7 @@
 
 use alloc::vec::Vec;
 
-use crate::hash::Fnv;
-
+use crate::hash::owner_mark;
 use crate::view::NO_EXIT_CODE;
 
 /// Version of the layout.
@@ -76,13 +75,6 @@ impl Memo {
         bytes.extend(self.readiness_since_ms.to_le_bytes());
         bytes
     }
-}
-
-/// Tells a Job from another that takes its name, be its deletion seen or not.
-fn owner_mark(uid: &str) -> u64 {
-    let mut hash = Fnv::default();
-    hash.write(uid.as_bytes());
-    hash.finish()
 }
 
 #[cfg(test)]

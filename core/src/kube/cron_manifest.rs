@@ -49,6 +49,22 @@ impl JobManifest {
         format!("{cron_job}-{}", scheduled_s / SECONDS_PER_MINUTE).into()
     }
 
+    /// The beginning of the minute (seconds since the epoch) that the name of a Job tells, if it is one that
+    /// [`JobManifest::name_at`] gives: `+5` and `007` are numbers, too.
+    #[must_use]
+    pub fn minute_of(cron_job: &str, name: &str) -> Option<i64> {
+        let minute: i64 = name.strip_prefix(cron_job)?.strip_prefix('-')?.parse().ok()?;
+        let start_s = minute.checked_mul(SECONDS_PER_MINUTE)?;
+        start_s.checked_add(SECONDS_PER_MINUTE)?;
+        (*Self::name_at(cron_job, start_s) == *name).then_some(start_s)
+    }
+
+    /// Whether an instant is in the minute that begins at `start_s`, both seconds since the epoch.
+    #[must_use]
+    pub fn is_in_minute(start_s: i64, at_s: i64) -> bool {
+        (start_s..start_s.saturating_add(SECONDS_PER_MINUTE)).contains(&at_s)
+    }
+
     /// The whole Job as JSON text, ready to be sent.
     ///
     /// # Errors
@@ -117,5 +133,13 @@ mod tests {
     #[test]
     fn a_name_tells_the_minute() {
         assert_eq!(&*JobManifest::name_at("nightly", 1_767_232_859), "nightly-29453880");
+        assert_eq!(JobManifest::minute_of("nightly", "nightly-29453880"), Some(1_767_232_800));
+        assert!(JobManifest::is_in_minute(1_767_232_800, 1_767_232_859));
+        assert!(!JobManifest::is_in_minute(1_767_232_800, 1_767_232_860));
+        for name in
+            ["nightly-+5", "nightly-007", "nightly-", "nightly", "other-5", "nightly-999999999999999999"]
+        {
+            assert_eq!(JobManifest::minute_of("nightly", name), None, "{name}");
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! From CronJobs to views, and from a plan's status back to the API's.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::{
     CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION, CronJob, CronJobStatus, Job, JobManifest, Kind, ObjectReference,
     Time, Uid,
 };
 use crate::plan::{ActiveJob, CronJobStatusWrite};
-use crate::view::{CronJobView, JobRow, JobState};
+use crate::view::{ActiveRow, CronJobView, JobRow, JobState, LiveOwner};
 
 /// What reconcile may see of a CronJob.
 #[must_use]
@@ -55,13 +57,31 @@ pub fn cron_job_row(job: &Job, cron_job: &Uid) -> JobRow {
     }
 }
 
+/// `status.active` of a CronJob among its `jobs`, in the order stored; `live` says what is known of a Job that is not
+/// among them.
+#[must_use]
+pub fn active_rows<'a>(
+    status: &CronJobStatus,
+    jobs: impl Iterator<Item = &'a Job>,
+    live: impl Fn(&Uid) -> Option<LiveOwner>,
+) -> Vec<ActiveRow> {
+    let positions: BTreeMap<&Uid, u32> =
+        (0..).zip(jobs).map(|(position, job)| (&job.metadata.uid, position)).collect();
+    let row = |reference: &ObjectReference| ActiveRow {
+        name: reference.name.clone(),
+        job: positions.get(&reference.uid).copied(),
+        live: live(&reference.uid),
+    };
+    status.active.iter().map(row).collect()
+}
+
 /// The instant for which the CronJob of that name made a Job, seconds since the Unix epoch: its annotation tells it,
 /// and its name the minute of it; `None` where people made it.
 #[must_use]
 pub fn scheduled_instant(cron_job: &str, job: &Job) -> Option<i64> {
     let at = Time::parse(job.metadata.annotations.get(CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION)?)?;
-    let name = JobManifest::name_at(cron_job, at.unix_seconds);
-    (name == job.metadata.name).then_some(at.unix_seconds)
+    let start_s = JobManifest::minute_of(cron_job, &job.metadata.name)?;
+    JobManifest::is_in_minute(start_s, at.unix_seconds).then_some(at.unix_seconds)
 }
 
 /// A reference to a Job as the status of its CronJob lists it (upstream: reference.GetReference).

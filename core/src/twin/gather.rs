@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 
 use super::request::Request;
 use crate::kube::{
-    CronJob, Job, Pod, cron_job_row, cron_job_view, failed_pod, job_view, pod_row, uncounted_pods,
+    CronJob, Job, JobManifest, Pod, Uid, active_rows, cron_job_row, cron_job_view, failed_pod, job_view,
+    pod_row, uncounted_pods,
 };
-use crate::view::{ActiveRow, CronJobSnapshot, JobSnapshot, PodColumns};
+use crate::view::{CronJobSnapshot, JobSnapshot, PodColumns};
 
 /// A snapshot, and the Pods that its positions stand for.
 pub(super) struct Gathered<'request> {
@@ -48,12 +49,8 @@ impl<'request> GatheredCronJob<'request> {
     pub(super) fn of(request: &'request Request, cron_job: &CronJob) -> Self {
         let uid = &cron_job.metadata.uid;
         let jobs: Vec<&Job> = request.jobs.iter().filter(|job| is_seen(job, cron_job)).collect();
-        let position = |uid: &str| jobs.iter().position(|job| &*job.metadata.uid == uid);
-        let active = cron_job.status.active.iter().map(|reference| ActiveRow {
-            name: reference.name.clone(),
-            job: position(&reference.uid).and_then(|position| u32::try_from(position).ok()),
-            live: request.live_jobs.get(&reference.uid).copied(),
-        });
+        let live = |uid: &Uid| request.live_jobs.get(uid).copied();
+        let active = active_rows(&cron_job.status, jobs.iter().copied(), live);
         let snapshot = CronJobSnapshot {
             now_ms: request.now_ms,
             flags: request.cron_job_flags.clone(),
@@ -61,7 +58,7 @@ impl<'request> GatheredCronJob<'request> {
             edited_s: request.edited_s,
             newest_run_s: request.newest_run_s,
             jobs: jobs.iter().map(|job| cron_job_row(job, uid)).collect(),
-            active: active.collect(),
+            active,
             memo: request.memo.clone(),
         };
         Self { snapshot, jobs }
@@ -71,8 +68,7 @@ impl<'request> GatheredCronJob<'request> {
 /// Whether the CronJob's reconcile has to see the Job: it is the CronJob's, or has a name that it might give.
 fn is_seen(job: &Job, cron_job: &CronJob) -> bool {
     let is_owned = job.metadata.controller().is_some_and(|owner| owner.uid == cron_job.metadata.uid);
-    let rest = job.metadata.name.strip_prefix(&*cron_job.metadata.name);
-    let is_named_after = rest.is_some_and(|rest| rest.starts_with('-'));
+    let is_named_after = JobManifest::minute_of(&cron_job.metadata.name, &job.metadata.name).is_some();
     job.metadata.namespace == cron_job.metadata.namespace && (is_owned || is_named_after)
 }
 

@@ -115,3 +115,11 @@ pub struct ActiveRow {
     /// What is known of one that is not there: from a live read, or because its removal was seen.
     pub live: Option<LiveOwner>,
 }
+
+impl ActiveRow {
+    /// Whether nothing is known of the Job, so that a live read has to say what became of it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.job.is_none() && self.live.is_none()
+    }
+}

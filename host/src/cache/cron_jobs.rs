@@ -44,15 +44,17 @@ impl CronJobCache {
         self.entries.len()
     }
 
-    pub(super) fn upsert(&mut self, cron_job: Arc<CronJob>, changes: &mut Vec<Change>) {
+    /// Takes in a version; returns the uid of the CronJob in whose place it came.
+    pub(super) fn upsert(&mut self, cron_job: Arc<CronJob>, changes: &mut Vec<Change>) -> Option<Uid> {
         let name = Name::of(&cron_job.metadata);
+        let mut gone = None;
         if let Some(CronJobEntry { cron_job: before, .. }) = self.entries.get(&name) {
             let version = before.metadata.resource_version;
             if version >= cron_job.metadata.resource_version {
-                return;
+                return None;
             }
             if before.metadata.uid != cron_job.metadata.uid {
-                self.remove(&name, version, changes);
+                gone = self.remove(&name, version, changes);
             }
         }
         let before = self.entries.get(&name).map(|entry| &entry.cron_job);
@@ -68,6 +70,7 @@ impl CronJobCache {
         let view = Arc::new(cron_job_view(&cron_job));
         self.entries.insert(name.clone(), CronJobEntry { cron_job, view, removed: false });
         changes.push(Change::CronJob { name, spec, rescheduled });
+        gone
     }
 
     pub(super) fn mark_removed(&mut self, name: &Name, uid: &Uid) {
@@ -78,13 +81,21 @@ impl CronJobCache {
         }
     }
 
-    pub(super) fn remove(&mut self, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
-        let Some(entry) = self.entries.get(name) else { return };
-        if entry.cron_job.metadata.resource_version > at {
-            return;
+    /// Removes a CronJob that is not newer than `at`; returns its uid.
+    pub(super) fn remove(
+        &mut self,
+        name: &Name,
+        at: ResourceVersion,
+        changes: &mut Vec<Change>,
+    ) -> Option<Uid> {
+        let metadata = &self.entries.get(name)?.cron_job.metadata;
+        if metadata.resource_version > at {
+            return None;
         }
-        self.by_uid.remove(&entry.cron_job.metadata.uid);
+        let uid = metadata.uid.clone();
+        self.by_uid.remove(&uid);
         self.entries.remove(name);
         changes.push(Change::CronJobGone { name: name.clone() });
+        Some(uid)
     }
 }

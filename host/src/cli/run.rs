@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use windlass_core::kube::Str;
 use windlass_core::view::{CronJobFlags, JobFlags};
 use windlass_host::controller::{Config, Controllers};
 use windlass_host::metrics::Metrics;
@@ -151,7 +152,7 @@ impl Plan {
         };
         let zone = flags.cron_job_time_zone.or(file.cron_job_time_zone);
         let cron_job = CronJobFlags {
-            default_zone: zone.map_or_else(zone_of_the_process, Ok)?.0.into(),
+            default_zone: default_zone(zone, controllers)?,
             edits_run_the_past: flags
                 .cron_job_edits_run_the_past
                 .or(file.cron_job_edits_run_the_past)
@@ -214,11 +215,21 @@ impl Plan {
     }
 }
 
-/// The zone of the TZ variable, or UTC where it is not set.
-fn zone_of_the_process() -> Result<ZoneName, Failure> {
-    let name = std::env::var("TZ").unwrap_or_default();
-    name.parse().map_err(|fault| {
-        Failure::Usage(format!("the variable TZ is {name:?}: {fault}; or give --cron-job-time-zone"))
+/// The zone that stands for "no zone": the one given, or that of the TZ variable, or UTC where that is not set.
+fn default_zone(given: Option<ZoneName>, controllers: Controllers) -> Result<Str, Failure> {
+    let Some(zone) = given else {
+        let text = std::env::var("TZ").unwrap_or_default();
+        return if controllers.cron_job { zone_of(&text) } else { Ok(CronJobFlags::default().default_zone) };
+    };
+    Ok(zone.0.into())
+}
+
+/// The zone that a value of the TZ variable names; a colon before it says that it is a name, as for tzset(3).
+fn zone_of(text: &str) -> Result<Str, Failure> {
+    let name = text.strip_prefix(':').unwrap_or(text);
+    let zone: Result<ZoneName, _> = name.parse();
+    zone.map(|zone| zone.0.into()).map_err(|fault| {
+        Failure::Usage(format!("the variable TZ is {text:?}: {fault}; or give --cron-job-time-zone"))
     })
 }
 

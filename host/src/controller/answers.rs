@@ -207,9 +207,14 @@ impl Controller {
         };
         let unseen: Vec<ObjectReference> =
             execution.unseen_active_jobs().filter(is_open).take(MAX_ACTIVE_READS).cloned().collect();
-        execution.reads_pending += unseen.len();
+        // A status is not validated: what can be no name is none of a Job, and not asked for.
+        let (asked, nameless): (Vec<ObjectReference>, Vec<ObjectReference>) =
+            unseen.into_iter().partition(|reference| is_object_name(&reference.name));
+        let live_jobs = &mut self.carried.entry(key.clone()).or_default().carried.live_jobs;
+        live_jobs.extend(nameless.into_iter().map(|reference| (reference.uid, LiveOwner::Gone)));
+        execution.reads_pending += asked.len();
         self.executing.insert(key.clone(), execution);
-        for reference in unseen {
+        for reference in asked {
             let target = Name { namespace: key.name().namespace.clone(), name: reference.name };
             let purpose = Purpose::ActiveJob { uid: reference.uid };
             self.reads.push_back(ReadDue { key: key.clone(), target, kind: Kind::Job, purpose, tries: 0 });
@@ -426,6 +431,13 @@ fn live_owner(uid: &Uid, found: Option<&Object>) -> LiveOwner {
         }
         Some(_) | None => LiveOwner::Gone,
     }
+}
+
+/// Whether a text may be the name of a Job, and so a segment of a path (a DNS subdomain, RFC 1123).
+fn is_object_name(name: &str) -> bool {
+    let is_inner =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    name.bytes().all(is_inner) && name.bytes().any(|byte| byte != b'.')
 }
 
 fn target_of(operation: &Operation) -> (Kind, Name) {

@@ -1,6 +1,7 @@
 //! The state machine under single answers and events: what it does next, and when.
 
 mod answers;
+mod cron_jobs;
 mod pacing;
 mod watching;
 

@@ -43,7 +43,8 @@ pub(super) fn object(kind: Kind, body: &[u8]) -> Result<Option<Object>, serde_js
         kind: std::borrow::Cow<'a, str>,
     }
     let found: Kinded = serde_json::from_slice(body)?;
-    if found.kind == "Status" {
+    // A Status says that it is done; anything else of another kind is not what was asked for.
+    if !found.kind.is_empty() && found.kind != kind.name() {
         return Ok(None);
     }
     Ok(Some(match kind {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, cron_job_row};
-use windlass_core::view::{ActiveRow, CronJobFlags, CronJobSnapshot, LiveOwner};
+use windlass_core::kube::{Job, Uid, active_rows, cron_job_row};
+use windlass_core::view::{CronJobFlags, CronJobSnapshot, LiveOwner};
 
 use super::{Carried, Gathered, KnownPods, Subject};
 use crate::Now;
@@ -27,6 +27,10 @@ pub fn cron_job(
     let mut jobs: Vec<Arc<Job>> = cache.jobs_of(uid).cloned().collect();
     jobs.extend(cache.jobs_named_after(name).filter(|job| !is_owned(job, entry)).cloned());
     jobs.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    let live = |uid: &Uid| {
+        let seen = cache.has_seen_go(uid).then_some(LiveOwner::Gone);
+        seen.or_else(|| carried.live_jobs.get(uid).copied())
+    };
     let snapshot = CronJobSnapshot {
         now_ms: now.unix_ms,
         flags: flags.clone(),
@@ -34,7 +38,7 @@ pub fn cron_job(
         edited_s,
         newest_run_s: cache.newest_run_s(uid),
         jobs: jobs.iter().map(|job| cron_job_row(job, uid)).collect(),
-        active: active(cache, entry, &jobs, carried),
+        active: active_rows(&entry.cron_job.status, jobs.iter().map(|job| &**job), live),
         memo: carried.memo.clone(),
     };
     Some(Gathered {
@@ -45,21 +49,6 @@ pub fn cron_job(
         scope: KeyKind::CronJob,
         known: KnownPods::default(),
     })
-}
-
-fn active(cache: &Cache, entry: &CronJobEntry, jobs: &[Arc<Job>], carried: &Carried) -> Vec<ActiveRow> {
-    let listed = entry.cron_job.status.active.iter();
-    listed
-        .map(|reference| {
-            let position = jobs.iter().position(|job| job.metadata.uid == reference.uid);
-            let seen = cache.has_seen_go(&reference.uid).then_some(LiveOwner::Gone);
-            ActiveRow {
-                name: reference.name.clone(),
-                job: position.and_then(|position| u32::try_from(position).ok()),
-                live: seen.or_else(|| carried.live_jobs.get(&reference.uid).copied()),
-            }
-        })
-        .collect()
 }
 
 fn is_owned(job: &Job, entry: &CronJobEntry) -> bool {

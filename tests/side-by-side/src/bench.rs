@@ -14,7 +14,6 @@ mod kubelet;
 mod process;
 mod run;
 mod sample;
-mod side;
 mod table;
 mod workload;
 
@@ -23,9 +22,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use windlass_control_plane::{Binaries, Turn};
 
-use self::side::Side;
 use self::table::Pair;
 use self::workload::{Name, Workload};
+use crate::side::Side;
 
 /// Measures Windlass against the built-in controllers on a real control plane.
 #[derive(Debug, clap::Parser)]

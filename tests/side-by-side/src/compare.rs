@@ -23,13 +23,12 @@ use self::scenarios::{Declared, Scenario};
 use self::state::State;
 use self::world::World;
 use crate::client::{Client, PAUSE};
+use crate::side::{REPLACED, Side};
 
 /// The user as whom scripts act.
 const SCRIPT_USER: &str = "script";
 /// Built-in controllers that both sides run with.
 const OTHERS: &str = "garbage-collector-controller,namespace-controller,resourcequota-controller";
-/// Those that Windlass takes the place of.
-const REPLACED: &str = "job-controller,ttl-after-finished-controller,cronjob-controller";
 
 /// What both sides are judged by, and the quotas that scenarios wait for.
 const WATCHED: [&str; 5] = [
@@ -108,13 +107,13 @@ pub fn compare(windlass: &Path, flags: &[&str], only: &str) -> Result<Vec<Row>> 
     let scenarios: Vec<Scenario> =
         scenarios::all().into_iter().filter(|scenario| scenario.name.contains(only)).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let built_in = runtime.block_on(run_all(&plane, &scenarios, "built-in"))?;
+    let built_in = runtime.block_on(run_all(&plane, &scenarios, Side::BuiltIn))?;
     plane.change_controllers(BuiltInControllers::List(OTHERS.to_owned()))?;
     let kubeconfig = plane.kubeconfig().display().to_string();
     let fixed = ["run", "--kubeconfig", &kubeconfig, "--bind-address", "127.0.0.1:0"];
     let arguments = fixed.iter().chain(flags).map(|text| (*text).to_owned()).collect();
     plane.start_beside("windlass", windlass, arguments)?;
-    let ours = runtime.block_on(run_all(&plane, &scenarios, "windlass"))?;
+    let ours = runtime.block_on(run_all(&plane, &scenarios, Side::Windlass))?;
     runtime.shutdown_background();
     let rows = scenarios.iter().zip(built_in).zip(ours);
     Ok(rows.map(|((scenario, built_in), ours)| judge(scenario, built_in, ours)).collect())
@@ -140,7 +139,7 @@ fn judge(scenario: &Scenario, built_in: Result<Value>, ours: Result<Value>) -> R
 }
 
 /// Runs all scenarios at once, and returns what was told of each.
-async fn run_all(plane: &ControlPlane, scenarios: &[Scenario], side: &str) -> Result<Vec<Result<Value>>> {
+async fn run_all(plane: &ControlPlane, scenarios: &[Scenario], side: Side) -> Result<Vec<Result<Value>>> {
     let client = Client::connect(plane.as_user(SCRIPT_USER)?.kubeconfig()).await?;
     let (state, kubelet) = (State::default(), Kubelet::new(client.clone()));
     let watches = WATCHED.map(|path| {
@@ -175,7 +174,7 @@ async fn run_all(plane: &ControlPlane, scenarios: &[Scenario], side: &str) -> Re
     let told = state.told();
     let seen = outcomes
         .into_iter()
-        .map(|(outcome, namespace)| outcome.map(|()| plain::namespace(&told, &namespace)));
+        .map(|(outcome, namespace)| outcome.map(|()| plain::namespace(&told, &namespace, side)));
     let seen = seen.collect();
     watches.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(seen)

@@ -7,3 +7,4 @@ pub mod bench;
 mod client;
 mod clock;
 pub mod compare;
+mod side;

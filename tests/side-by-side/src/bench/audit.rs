@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::kubelet::END_MANAGER;
 use super::sample::Lags;
-use super::side::{BENCH_USER, CONTROLLER_USER};
+use crate::side::{BENCH_USER, CONTROLLER_USER};
 
 /// What the controller did in one run.
 #[derive(Debug, Default)]

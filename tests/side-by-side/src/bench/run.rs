@@ -12,10 +12,10 @@ use super::jobs::JobWatch;
 use super::kubelet::Kubelet;
 use super::process::{cpu_seconds, peak_memory_mib};
 use super::sample::Sample;
-use super::side::{BENCH_USER, Side};
 use super::workload::{self, Workload};
 use crate::client::Client;
 use crate::clock::{self, Stopwatch};
+use crate::side::{BENCH_USER, Side};
 
 /// Where the Jobs are that count.
 const NAMESPACE: &str = "bench";

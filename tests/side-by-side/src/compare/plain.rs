@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::state::{Told, text};
+use crate::side::Side;
 
 /// How many letters chance adds to the name of a Pod.
 const SUFFIX: usize = 5;
@@ -19,8 +20,8 @@ const INSTANT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 /// Digits of the minute since the Unix epoch that ends the name of a CronJob's Job.
 const MINUTE_DIGITS: usize = 8;
 
-/// Events of which it is chance how often they are told: each attempt, or each look of the built-in controller, tells
-/// one; and it tells again of a Job that ended when its status write was refused.
+/// Events of which it is chance how often the built-in controller tells them: each attempt or look tells one, and it
+/// tells again of a Job that ended when its status write was refused.
 const REPEATED: [&str; 6] = [
     "FailedCreate",
     "InvalidSchedule",
@@ -30,8 +31,11 @@ const REPEATED: [&str; 6] = [
     "UnexpectedJob",
 ];
 
+/// Those of them that Windlass repeats, too: with each attempt, and with each instant.
+const REPEATED_BY_WINDLASS: [&str; 2] = ["FailedCreate", "JobAlreadyActive"];
+
 /// Everything of a namespace that is to be the same.
-pub(super) fn namespace(told: &Told, namespace: &str) -> Value {
+pub(super) fn namespace(told: &Told, namespace: &str, side: Side) -> Value {
     let names = Names::of(told, namespace);
     let jobs: Map<String, Value> = told
         .jobs(namespace)
@@ -78,7 +82,7 @@ pub(super) fn namespace(told: &Told, namespace: &str) -> Value {
         "jobs": jobs,
         "pods created": created,
         "pods left": left,
-        "events": names.events(&told.events(namespace)),
+        "events": names.events(&told.events(namespace), side),
     })
 }
 
@@ -237,8 +241,9 @@ impl Names {
     }
 
     /// How often each Event was told of.
-    fn events(&self, events: &[&Value]) -> Value {
+    fn events(&self, events: &[&Value], side: Side) -> Value {
         let mut counts = BTreeMap::<String, u64>::new();
+        let mut repeated = BTreeSet::new();
         for event in events {
             let of = &event["involvedObject"];
             let source = [&event["source"]["component"], &event["reportingComponent"]]
@@ -248,14 +253,23 @@ impl Names {
                 .unwrap_or_default();
             let key = ["type", "reason", "message"].map(|field| self.text(&text(&event[field])));
             // The built-in controller tells this of Jobs that it made itself, whenever its status is behind: by chance.
-            if key[1] == "UnexpectedJob" && key[2].contains("-MINUTE") {
+            if side == Side::BuiltIn && key[1] == "UnexpectedJob" && key[2].contains("-MINUTE") {
                 continue;
             }
             let message = without_suffix(&key[2], &format!("{}-", text(&of["name"])));
             let key = format!("{} {} {source}: {}: {}", text(&of["kind"]), key[0], key[1], message);
             let times = event["series"]["count"].as_u64().or(event["count"].as_u64()).unwrap_or(1).max(1);
-            let times = if REPEATED.iter().any(|reason| event["reason"] == *reason) { 0 } else { times };
+            let is_in = |reasons: &[&str]| reasons.iter().any(|reason| event["reason"] == *reason);
+            if is_in(&REPEATED) && (side == Side::BuiltIn || is_in(&REPEATED_BY_WINDLASS)) {
+                repeated.insert(key.clone());
+            }
             *counts.entry(key).or_default() += times;
+        }
+        // What is repeated by chance is told once or more; what is not compares as once.
+        for (key, times) in &mut counts {
+            if repeated.contains(key) {
+                *times = 1;
+            }
         }
         json!(counts)
     }

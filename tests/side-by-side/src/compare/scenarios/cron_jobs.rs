@@ -36,6 +36,7 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("C8 C10", "cron-missing-job", |world| Box::pin(missing_job(world))),
         scenario("C10", "cron-refused", |world| Box::pin(refused(world))),
         scenario("C10", "cron-quota", |world| Box::pin(quota(world))),
+        scenario("C9", "cron-own-job", |world| Box::pin(own_job(world))),
         scenario("C7", "cron-delete", |world| Box::pin(delete(world))),
         scenario("C7", "cron-orphan", |world| Box::pin(orphan(world))),
     ];
@@ -44,7 +45,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// Those in which something differs on purpose.
-fn differing() -> [Scenario; 5] {
+fn differing() -> [Scenario; 4] {
     [
         Scenario {
             rows: "C3",
@@ -63,15 +64,6 @@ fn differing() -> [Scenario; 5] {
             name: "cron-foreign-job",
             script: |world| Box::pin(foreign_job(world)),
             declared: &[Declared { at: "FailedCreate", row: "Another's Job with the name that a run needs" }],
-        },
-        Scenario {
-            rows: "C9",
-            name: "cron-own-job",
-            script: |world| Box::pin(own_job(world)),
-            declared: &[Declared {
-                at: "UnexpectedJob",
-                row: "A Job whose creation the status does not know",
-            }],
         },
         Scenario {
             rows: "C1",

@@ -12,7 +12,7 @@ pub(crate) const BENCH_USER: &str = "bench";
 pub(crate) const CONTROLLER_USER: &str = "administrator";
 
 /// The built-in controllers that `windlass run` takes the place of.
-const REPLACED: &str = "job-controller,ttl-after-finished-controller,cronjob-controller";
+pub(crate) const REPLACED: &str = "job-controller,ttl-after-finished-controller,cronjob-controller";
 
 /// Which controller runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
