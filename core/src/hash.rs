@@ -1,4 +1,8 @@
-//! The one hash of the core.
+//! The one hash of the core, in two widths, and the letters in which names show it.
+
+/// Letters of what a name ends in: upstream's, without vowels and digits that could spell words
+/// (apimachinery, util/rand).
+pub(crate) const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// FNV-1a of 64 bits (draft-eastlake-fnv): small, and the same on every platform.
 pub(crate) struct Fnv(u64);
@@ -28,4 +32,27 @@ pub(crate) fn owner_mark(uid: &str) -> u64 {
     let mut hash = Fnv::default();
     hash.write(uid.as_bytes());
     hash.finish()
+}
+
+/// FNV-1a of 32 bits, where a number must be short enough for a name.
+pub(crate) struct Fnv32(u32);
+
+impl Default for Fnv32 {
+    fn default() -> Self {
+        Self(0x811c_9dc5)
+    }
+}
+
+impl Fnv32 {
+    /// Takes in `bytes`.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        }
+    }
+
+    /// The hash of all bytes taken in.
+    pub(crate) fn finish(&self) -> u32 {
+        self.0
+    }
 }

@@ -3,6 +3,7 @@
 //! Only fields in use are decoded; Pod templates stay opaque text. Strings and maps are shared, so that
 //! a copy of an object costs a few reference counts.
 
+mod controller_revision;
 mod cron_job;
 mod cron_manifest;
 mod job;
@@ -15,6 +16,7 @@ mod project_cron;
 mod status;
 mod time;
 
+pub use controller_revision::{ControllerRevision, RevisionManifest};
 pub use cron_job::{ConcurrencyPolicy, CronJob, CronJobSpec, CronJobStatus, JobTemplate, ObjectReference};
 pub use cron_manifest::JobManifest;
 pub use job::{
@@ -56,6 +58,8 @@ pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 pub const CONTROLLER_UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 /// Annotation of a Job with the instant of its CronJob's schedule for which it was made (upstream: batch/v1 types.go).
 pub const CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+/// Label of a DaemonSet's Pods and ControllerRevisions that says which revision this is (upstream: apps/v1 types.go).
+pub const CONTROLLER_REVISION_HASH_LABEL: &str = "controller-revision-hash";
 /// The `spec.managedBy` value that stands for the built-in controller.
 pub const BUILT_IN_JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 

@@ -22,6 +22,7 @@
 extern crate alloc;
 
 pub mod cron_job;
+pub mod daemon_set;
 pub mod fault;
 mod hash;
 pub mod job;

@@ -5,13 +5,10 @@
 
 use alloc::string::String;
 
-use crate::hash::Fnv;
+use crate::hash::{ALPHABET, Fnv};
 use crate::kube::{PreparedTemplate, Str};
 use crate::plan::PodSlot;
 
-/// Letters of a suffix: upstream's, without vowels and digits that could spell words
-/// (apimachinery, util/rand).
-const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Letters in a suffix (upstream: apiserver, names.SimpleNameGenerator).
 const SUFFIX_LENGTH: usize = 5;
 /// Most attempts looked at for one name. More children than this would have to exist under names of one

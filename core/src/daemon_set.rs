@@ -1,0 +1,5 @@
+//! The decisions of the DaemonSet controller, as functions of plain values.
+
+mod canonical_json;
+pub mod history;
+pub mod revision;
