@@ -77,7 +77,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order in which a cache lists them.
+    /// Every kind.
     pub const ALL: [Self; 4] = [Self::CronJob, Self::Job, Self::Pod, Self::Node];
 
     /// Name of the kind as manifests spell it.

@@ -153,7 +153,7 @@ pub enum Settled {
 /// What the executor wants besides requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Record an Event on the Job.
+    /// Record an Event on the object.
     Event(EventRecord),
     /// The Pod failure policy decided with this action what a Pod means whose finalizer goes now.
     FailureHandled(&'static str),

@@ -80,7 +80,7 @@ impl Default for Controllers {
 }
 
 impl Controllers {
-    /// The kinds that they have to see, in the order in which they are listed.
+    /// The kinds that they have to see.
     #[must_use]
     pub fn kinds(self) -> Vec<Kind> {
         let is_needed = |kind: &Kind| match kind {

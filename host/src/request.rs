@@ -20,7 +20,7 @@ pub struct Term(pub u64);
 pub enum Flow {
     /// Reads that settle an outcome or that a plan asked for.
     Read,
-    /// Everything that changes Pods and Jobs, status included.
+    /// Everything that changes Pods, Jobs and CronJobs, status included.
     Write,
     /// Events, which are never worth a delay of anything else.
     Event,

@@ -1,41 +1,11 @@
 //! `windlass simulate` as its users meet it: the built program, files and pipes.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
 use serde_json::Value;
 use windlass_host::simulate::manifest::read_documents;
-use windlass_tests::program;
-
-/// What the program did.
-struct Outcome {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use windlass_tests::program::{self, Outcome};
 
 fn simulate(arguments: &[&str], input: &str) -> Outcome {
-    let mut command = Command::new(program::windlass());
-    command.arg("simulate").args(["--engine", "native"]).args(arguments).current_dir(workspace());
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    // A program that refuses its arguments may be gone before it reads.
-    let _unread = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().expect("the program ends");
-    Outcome {
-        code: status.code(),
-        out: String::from_utf8(stdout).expect("text"),
-        err: String::from_utf8(stderr).expect("text"),
-    }
+    program::run(&[&["simulate", "--engine", "native"], arguments].concat(), input)
 }
 
 fn demo() -> Outcome {

@@ -201,7 +201,7 @@ fn choose(
         owner: cron_job.owner.to_string(),
         missed_s: missed_s.iter().copied().map(to_u32).collect(),
         more_before,
-        why: "down".into(),
+        why: "unknown".into(),
         now_s: to_u32(facts.now_s()),
         starting_deadline_s: cron_job.starting_deadline_seconds.map(to_u32),
         concurrency_policy: policy_name(&cron_job.concurrency_policy).into(),

@@ -13,7 +13,7 @@ pub struct Question {
     pub missed_s: Vec<u32>,
     /// Whether earlier instants were missed than are listed.
     pub more_before: bool,
-    /// Why they were missed: `down`, `suspended`, `edited`, or a word of a later version.
+    /// Why they were missed: `unknown`; a later version may say `down`, `suspended`, `edited`, or another word.
     pub why: String,
     /// Now, seconds since the Unix epoch.
     pub now_s: u32,

@@ -24,7 +24,7 @@ pub struct CronJobSnapshot {
     pub jobs: Vec<JobRow>,
     /// `status.active`, in the order stored.
     pub active: Vec<ActiveRow>,
-    /// What the last plan for this key returned that succeeded, or whose status was stored; empty at first.
+    /// What the last plan for this key returned; empty at first.
     pub memo: Vec<u8>,
 }
 

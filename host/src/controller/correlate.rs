@@ -28,8 +28,8 @@ const COMBINED: &str = "(combined from similar events): ";
 pub(super) struct Like {
     /// Whether it is of type Warning.
     pub(super) warning: bool,
-    /// Whether it is about one of the object's Pods, and not the object alone.
-    pub(super) of_pod: bool,
+    /// Whether it is about one of the object's children, and not the object alone.
+    pub(super) of_child: bool,
     /// Why.
     pub(super) reason: Str,
     /// For people.
@@ -98,7 +98,7 @@ impl Correlator {
         let record = about.combine(now_ms, event);
         let is_combined = record.message.is_empty();
         let message = if is_combined { format!("{COMBINED}{message}").into() } else { message };
-        let bucket = about.spent.entry((record.warning, record.of_pod)).or_default();
+        let bucket = about.spent.entry((record.warning, record.of_child)).or_default();
         let is_recorded = bucket.take(now_ms);
         if let Some(known) = about.records.get_mut(&record) {
             known.count = known.count.saturating_add(1);
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn like(message: &str) -> Like {
-        Like { warning: false, of_pod: true, reason: "SuccessfulCreate".into(), message: message.into() }
+        Like { warning: false, of_child: true, reason: "SuccessfulCreate".into(), message: message.into() }
     }
 
     fn judge(correlator: &mut Correlator, now_ms: u64, message: &str) -> Verdict {
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(judge(&mut correlator, 6 + EVENT_REFILL_MS, "x"), Verdict::TooMany);
         assert_ne!(judge(&mut correlator, 7 + EVENT_REFILL_MS, "x"), Verdict::TooMany);
         assert_eq!(judge(&mut correlator, 7 + EVENT_REFILL_MS, "x"), Verdict::TooMany);
-        let completed = Like { of_pod: false, reason: "Completed".into(), ..like("Job completed") };
+        let completed = Like { of_child: false, reason: "Completed".into(), ..like("Job completed") };
         let verdict = correlator.judge(7, &"uid".into(), completed, &"n".into());
         assert_eq!(verdict, Verdict::New("Job completed".into()), "the Job's own are apart from its Pods'");
     }

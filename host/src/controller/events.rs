@@ -58,7 +58,7 @@ pub(super) struct Said {
     /// Whether it is of type Warning.
     pub(super) warning: bool,
     /// Whether it is about one of the object's children, and not the object alone.
-    pub(super) of_pod: bool,
+    pub(super) of_child: bool,
     /// Why, in CamelCase.
     pub(super) reason: Str,
     /// For people.
@@ -153,7 +153,7 @@ impl Controller {
         let message = cut(&said.message);
         let like = Like {
             warning: said.warning,
-            of_pod: said.of_pod,
+            of_child: said.of_child,
             reason: said.reason.clone(),
             message: message.into(),
         };

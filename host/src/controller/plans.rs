@@ -60,7 +60,7 @@ impl Controller {
         for effect in effects {
             match effect {
                 Effect::Event(EventRecord { warning, reason, message }) => {
-                    self.push_event(now, subject, Said { warning, of_pod: false, reason, message });
+                    self.push_event(now, subject, Said { warning, of_child: false, reason, message });
                 }
                 Effect::FailureHandled(action) => self.notice(Notice::FailureHandled { action }),
             }

@@ -124,5 +124,5 @@ fn skew_ms(job: &Job) -> u64 {
 
 /// An Event about one of an object's children.
 fn of_child(warning: bool, reason: &str, message: String) -> Said {
-    Said { warning, of_pod: true, reason: reason.into(), message }
+    Said { warning, of_child: true, reason: reason.into(), message }
 }

@@ -13,8 +13,7 @@ use super::process::Windlass;
 
 /// CronJobs that come due while the process is killed.
 const CRON_JOBS: usize = 24;
-/// Kills, unless WINDLASS_CRON_KILLS says otherwise: with the seed's number of lines for each, more than enough to
-/// cut every CronJob's first minute into pieces.
+/// Kills, unless WINDLASS_CRON_KILLS says otherwise; the test prints how many fell before every CronJob had its run.
 const KILLS: u32 = 30;
 /// Most lines of the log, about one a request, after which a process is killed.
 const MAX_LINES: u64 = 20;

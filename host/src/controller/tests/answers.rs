@@ -227,7 +227,7 @@ fn an_event_of_which_the_server_knows_nothing_any_more_is_recorded_anew() {
     let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
     let now = harness.now();
     let owner = Subject::Job(harness.machine.cache().job(&name("work")).expect("it is cached").job.clone());
-    let said = || Said { warning: true, of_pod: false, reason: "Odd".into(), message: "again".to_owned() };
+    let said = || Said { warning: true, of_child: false, reason: "Odd".into(), message: "again".to_owned() };
     for _ in 0..3 {
         harness.machine.push_event(now, &owner, said());
     }
@@ -256,7 +256,7 @@ fn no_count_of_an_event_overtakes_one_that_waits_to_be_tried_again() {
     let mut harness = Harness::new(vec![job("work", 50, "", "", "")], Vec::new());
     let now = harness.now();
     let owner = Subject::Job(harness.machine.cache().job(&name("work")).expect("it is cached").job.clone());
-    let said = || Said { warning: true, of_pod: false, reason: "Odd".into(), message: "again".to_owned() };
+    let said = || Said { warning: true, of_child: false, reason: "Odd".into(), message: "again".to_owned() };
     let mut sent = Vec::new();
     for _ in 0..3 {
         harness.machine.push_event(now, &owner, said());
@@ -302,7 +302,7 @@ fn a_resting_flow_of_events_does_not_hold_up_the_end_of_the_process() {
     let owner = Subject::Job(harness.machine.cache().job(&name("work")).expect("it is cached").job.clone());
     for reason in ["One", "Two"] {
         let said =
-            Said { warning: true, of_pod: false, reason: reason.into(), message: "it is odd".to_owned() };
+            Said { warning: true, of_child: false, reason: reason.into(), message: "it is odd".to_owned() };
         harness.machine.push_event(now, &owner, said);
     }
     let first = harness.request(Flow::Event).expect("the first Event");

@@ -47,7 +47,8 @@ fn a_history_that_cannot_be_deleted_makes_no_run_late() {
                 "create jobs" => {
                     runs += 1;
                     let Operation::CreateJob(manifest) = &request.operation else { panic!("{request:?}") };
-                    let Object::Job(mut made) = job(&manifest.metadata.name, version, owner, by_others, "") else {
+                    let Object::Job(mut made) = job(&manifest.metadata.name, version, owner, by_others, "")
+                    else {
                         panic!("not a Job")
                     };
                     Arc::make_mut(&mut made).metadata.annotations = manifest.metadata.annotations.clone();
