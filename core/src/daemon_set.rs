@@ -2,4 +2,5 @@
 
 mod canonical_json;
 pub mod history;
+pub mod placement;
 pub mod revision;

@@ -9,7 +9,9 @@ mod cron_manifest;
 mod job;
 mod manifest;
 mod meta;
+pub mod names;
 mod node;
+mod placement;
 mod pod;
 mod project;
 mod project_cron;
@@ -30,6 +32,10 @@ pub use meta::{
     SelectorRequirement, Str, Uid,
 };
 pub use node::{Node, NodeSpec, NodeStatus, Taint};
+pub use placement::{
+    Affinity, NODE_NAME_FIELD, NodeAffinity, NodeSelector, NodeSelectorOperator, NodeSelectorRequirement,
+    NodeSelectorTerm, PlacementSpec, Toleration, TolerationOperator, pod_affinity,
+};
 pub use pod::{
     ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodPhase, PodSpec,
     PodStatus,

@@ -30,7 +30,7 @@ pub struct NodeSpec {
 }
 
 /// A mark on a Node that keeps away Pods which do not tolerate it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Taint {
     /// Key.
