@@ -1,5 +1,7 @@
 //! Each defect that is put in on purpose is found by the checker that is there for it: a check that cannot
 //! fail proves nothing.
+//!
+//! `WINDLASS_MUTANT=text` plays only the defects whose name has that text.
 
 use windlass_host::engine::native::NativeEngine;
 use windlass_tests::simulation::mutants::Mutant;
@@ -12,8 +14,11 @@ const MOST_VIOLATIONS: usize = 12;
 
 #[test]
 fn every_defect_is_found_by_the_checker_that_is_there_for_it() {
-    let mut missed = Vec::new();
-    for (mutant, predicates) in Mutant::ALL {
+    let wanted = std::env::var("WINDLASS_MUTANT").unwrap_or_default();
+    let chosen = Mutant::ALL.into_iter().filter(|(mutant, _)| format!("{mutant:?}").contains(&wanted));
+    let (mut played, mut missed) = (0, Vec::new());
+    for (mutant, predicates) in chosen {
+        played += 1;
         let summary = run_seeds(1, SEEDS, 2, MOST_VIOLATIONS, &NativeEngine, Some(mutant));
         let found: Vec<&str> = summary.violations.iter().map(|(_, violation)| violation.predicate).collect();
         let first =
@@ -23,5 +28,6 @@ fn every_defect_is_found_by_the_checker_that_is_there_for_it() {
             None => missed.push(format!("{mutant:?} wants one of {predicates:?}, found {found:?}")),
         }
     }
+    assert!(played > 0, "no defect is called {wanted}");
     assert!(missed.is_empty(), "missed:\n{}", missed.join("\n"));
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use windlass_core::kube::{
     COMPLETION_INDEX_ANNOTATION, CONTROLLER_UID_LABEL, ConditionStatus, ContainerState,
-    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, Kind, Object, ObjectMeta, Pod,
-    PodCondition, PodManifest, PodPhase, PodStatus, Str, Time, Uid,
+    ContainerStateTerminated, ContainerStatus, JOB_TRACKING_FINALIZER, Job, JobManifest, Kind, Object,
+    ObjectMeta, Pod, PodCondition, PodManifest, PodPhase, PodStatus, Str, Time, Uid,
 };
 use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, Propagation, Store};
 
 use super::random::{Random, mix};
-use super::workload::cron::CronDeed;
+use super::workload::cron::{CronDeed, template as job_template};
 use super::workload::{
     Deed, EDITION_ANNOTATION, Lot, NAMESPACE, OTHER_CONTROLLER, Place, PodFate, Workload, manifest, template,
 };
@@ -451,16 +451,36 @@ pub fn touch(store: &mut Store, kind: Kind, name: &str, value: u64) {
 
 /// Removes a Pod by force, finalizers and all, and puts a stranger of the same name in its place.
 pub fn replace_pod(store: &mut Store, name: &str) {
-    let Ok(Object::Pod(pod)) = store.get(Kind::Pod, NAMESPACE, name) else { return };
-    for finalizer in pod.metadata.finalizers.iter() {
-        let patch = MetadataPatch { remove_finalizer: Some(finalizer), ..MetadataPatch::default() };
-        let _ = store.patch(Actor::USER, Kind::Pod, NAMESPACE, name, &patch);
+    if remove_by_force(store, Kind::Pod, name)
+        && let Some(spec) = template(true).spec
+    {
+        let _ = store.create_pod(Actor::USER, &PodManifest { metadata: named(name), spec, hostname: None });
     }
-    let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
-    let _ = store.delete(Actor::USER, Kind::Pod, NAMESPACE, name, &options);
-    let Some(spec) = template(true).spec else { return };
-    let metadata = ObjectMeta { name: name.into(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
-    let _ = store.create_pod(Actor::USER, &PodManifest { metadata, spec, hostname: None });
+}
+
+/// Removes a Job by force and makes another of its name that nobody controls.
+pub fn replace_job(store: &mut Store, name: &str) {
+    if remove_by_force(store, Kind::Job, name) {
+        let spec = job_template(0, None).spec;
+        let _ = store.create_job_of(Actor::USER, &JobManifest { metadata: named(name), spec });
+    }
+}
+
+/// Whether there was an object of that name, which is gone now.
+fn remove_by_force(store: &mut Store, kind: Kind, name: &str) -> bool {
+    let Ok(object) = store.get(kind, NAMESPACE, name) else { return false };
+    for finalizer in object.metadata().finalizers.iter() {
+        let patch = MetadataPatch { remove_finalizer: Some(finalizer), ..MetadataPatch::default() };
+        let _ = store.patch(Actor::USER, kind, NAMESPACE, name, &patch);
+    }
+    let propagation = Some(Propagation::Background);
+    let options = DeleteOptions { grace_seconds: Some(0), propagation, ..DeleteOptions::default() };
+    let _ = store.delete(Actor::USER, kind, NAMESPACE, name, &options);
+    true
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: name.into(), namespace: NAMESPACE.into(), ..ObjectMeta::default() }
 }
 
 /// Asks for the deletion of a Pod, as a user does.

@@ -21,7 +21,8 @@ pub enum Fault {
     Conflict,
     /// Somebody takes the name of a Pod just before we create it.
     NameTaken,
-    /// Somebody removes a Pod by force just before a write of ours arrives, and makes another of its name.
+    /// Somebody removes a Pod, or a Job that we delete, by force just before a write of ours arrives, and makes another
+    /// of its name.
     NameReused,
     /// 429 with Retry-After.
     TooManyRequests,

@@ -6,14 +6,15 @@ mod cron;
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, JOB_TRACKING_FINALIZER, Job, JobCondition, Kind, Object, PodManifest, ResourceVersion,
+    ApiStatus, CronJob, JOB_TRACKING_FINALIZER, Job, JobCondition, JobManifest, Kind, Object, PodManifest,
+    ResourceVersion,
 };
 use windlass_core::plan::{Action, Plan};
 use windlass_core::policy::BuiltIn;
 use windlass_core::view::{JobSnapshot, JobView, UncountedPods};
 use windlass_host::engine::Snapshot;
-use windlass_host::request::{Operation, Outcome, Request};
-use windlass_sandbox::{Actor, DeleteOptions, MetadataPatch, Store};
+use windlass_host::request::{self, ObjectRef, Operation, Outcome, Request};
+use windlass_sandbox::{Actor, DeleteOptions, Deletion, MetadataPatch, Propagation, Store};
 
 use super::workload::EDITION_ANNOTATION;
 
@@ -98,11 +99,29 @@ pub enum Mutant {
     TakesForOwn,
     /// The core asks for no look at the next instant.
     NeverWakes,
+    /// The core asks for no look at the next instant of an interval.
+    NeverWakesAfterAnInterval,
+    /// The host leaves the resourceVersion out of status writes to CronJobs.
+    WritesOverCronJobs,
+    /// The host leaves the uid out of deletes of Jobs.
+    DeletesJobsWithoutUid,
+    /// The host sends the create of a Job again under another name.
+    CreatesJobsTwice,
+    /// The host makes Jobs from another template.
+    UsesOldJobTemplate,
+    /// The core sees no limit of a history.
+    KeepsEverything,
+    /// The core tells of no instant that had its Job.
+    HidesInstants,
+    /// The core tells of no success.
+    HidesSuccess,
+    /// The core keeps no history, and tells of no instant that had its Job: who comes after it runs it again.
+    CleansWhatItHides,
 }
 
 impl Mutant {
     /// Every defect, and the predicates of which one has to find it.
-    pub const ALL: [(Self, &'static [&'static str]); 39] = [
+    pub const ALL: [(Self, &'static [&'static str]); 48] = [
         (Self::OneTooMany, &["J1", "J2"]),
         (Self::UnrecordedUntracking, &["J4"]),
         (Self::CountsTwice, &["J3"]),
@@ -142,6 +161,15 @@ impl Mutant {
         (Self::KeepsNothing, &["K8"]),
         (Self::TakesForOwn, &["K9"]),
         (Self::NeverWakes, &["V3"]),
+        (Self::NeverWakesAfterAnInterval, &["V3"]),
+        (Self::WritesOverCronJobs, &["C2"]),
+        (Self::DeletesJobsWithoutUid, &["C2"]),
+        (Self::CreatesJobsTwice, &["C7"]),
+        (Self::UsesOldJobTemplate, &["C4"]),
+        (Self::KeepsEverything, &["K8"]),
+        (Self::HidesInstants, &["K6"]),
+        (Self::HidesSuccess, &["K6"]),
+        (Self::CleansWhatItHides, &["K1"]),
     ];
 }
 
@@ -188,7 +216,7 @@ pub fn corrupt_policy(mutant: Mutant) -> Option<BuiltIn> {
 pub fn corrupt_plan(mutant: Mutant, snapshot: &Snapshot, plan: &mut Plan) {
     let snapshot = match snapshot {
         Snapshot::Job(snapshot) => snapshot,
-        Snapshot::CronJob(_) => return cron::corrupt_plan(mutant, plan),
+        Snapshot::CronJob(snapshot) => return cron::corrupt_plan(mutant, snapshot, plan),
         _ => return,
     };
     let mut steps = std::mem::take(&mut plan.steps);
@@ -269,12 +297,27 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
     };
     match (mutant, operation) {
         (Mutant::DeletesWithoutUid, Operation::DeletePod(pod)) => {
-            let kind = Kind::Pod;
-            let deleted = store.delete(actor, kind, &pod.namespace, &pod.name, &DeleteOptions::default());
-            Some(told(deleted.map(|deletion| match deletion {
-                windlass_sandbox::Deletion::Pending(object) => Some(object),
-                windlass_sandbox::Deletion::Removed(_) => None,
-            })))
+            Some(told(delete(store, actor, Kind::Pod, pod, DeleteOptions::default())))
+        }
+        (Mutant::DeletesJobsWithoutUid, Operation::DeleteJob { job, pods }) => {
+            let propagation = Some(match pods {
+                request::Propagation::Background => Propagation::Background,
+                request::Propagation::Foreground => Propagation::Foreground,
+            });
+            let options = DeleteOptions { propagation, ..DeleteOptions::default() };
+            Some(told(delete(store, actor, Kind::Job, job, options)))
+        }
+        (Mutant::WritesOverCronJobs, Operation::WriteCronJobStatus(cron_job)) => {
+            let mut cron_job = CronJob::clone(cron_job);
+            cron_job.metadata.resource_version = ResourceVersion(0);
+            let written = store.update_cron_job_status(actor, &cron_job);
+            Some(told(written.map(|cron_job| Some(Object::CronJob(cron_job)))))
+        }
+        (Mutant::CreatesJobsTwice, Operation::CreateJob(manifest)) => {
+            let mut again: JobManifest = manifest.as_ref().clone();
+            again.metadata.name = format!("{}-again", manifest.metadata.name).into();
+            let _ = store.create_job_of(actor, &again);
+            Some(told(store.create_job_of(actor, manifest).map(|job| Some(Object::Job(job)))))
         }
         (Mutant::KeepsSurplus, Operation::DeletePod(_)) => Some(Outcome::Done(None)),
         (Mutant::WritesOverChanges, Operation::WriteJobStatus(job)) => {
@@ -305,6 +348,20 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
     }
 }
 
+fn delete(
+    store: &mut Store,
+    actor: Actor,
+    kind: Kind,
+    target: &ObjectRef,
+    options: DeleteOptions<'_>,
+) -> Result<Option<Object>, ApiStatus> {
+    let deleted = store.delete(actor, kind, &target.namespace, &target.name, &options);
+    deleted.map(|deletion| match deletion {
+        Deletion::Pending(object) => Some(object),
+        Deletion::Removed(_) => None,
+    })
+}
+
 /// Changes what the process is told of an outcome.
 #[must_use]
 pub fn distort(mutant: Mutant, store: &Store, operation: &Operation, outcome: Outcome) -> Outcome {
@@ -321,6 +378,10 @@ pub fn distort(mutant: Mutant, store: &Store, operation: &Operation, outcome: Ou
 #[must_use]
 pub fn corrupt_request(mutant: Mutant, mut request: Request) -> Request {
     if let (Mutant::UsesOldTemplate, Operation::CreatePod(manifest)) = (mutant, &mut request.operation) {
+        let annotations = &mut Arc::make_mut(manifest).metadata.annotations;
+        Arc::make_mut(annotations).remove(EDITION_ANNOTATION);
+    }
+    if let (Mutant::UsesOldJobTemplate, Operation::CreateJob(manifest)) = (mutant, &mut request.operation) {
         let annotations = &mut Arc::make_mut(manifest).metadata.annotations;
         Arc::make_mut(annotations).remove(EDITION_ANNOTATION);
     }

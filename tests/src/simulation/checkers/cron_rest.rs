@@ -128,29 +128,24 @@ impl Times {
 
     /// The instants of `spec` after `first_ms` and up to `last_ms`.
     ///
-    /// Each follows from the one before, as the library has it, and so from those that had a Job.
+    /// Each follows from the one before, as the library has it, and so from those that had a Job, and the first of all
+    /// from the creation.
     fn instants(&self, record: &CronRecord, spec: &CronJobSpec, first_ms: u64, last_ms: u64) -> Vec<i64> {
         let Some(schedule) = schedule_of(spec) else { return Vec::new() };
         let (first_s, last_s) = (self.unix_s(first_ms), self.unix_s(last_ms));
-        match schedule.interval_s() {
-            // The first follows from nobody knows what: an edit may have begun a new chain.
-            Some(interval_s) => {
-                let slots: Vec<i64> = record.slots.range(first_s..).map(|(at_s, _)| *at_s).collect();
-                let next = slots.iter().copied().skip(1).chain([i64::MAX]);
-                let due = slots.iter().map(|at_s| at_s + interval_s).zip(next);
-                due.filter(|(due_s, next_s)| due_s <= next_s && *due_s <= last_s)
-                    .map(|(due_s, _)| due_s)
-                    .collect()
-            }
-            None => {
-                let created_s = record.versions.first().map_or(first_s, |(at_ms, _)| self.unix_s(*at_ms));
-                let last_slot_s = record.slots.range(..=first_s).next_back().map(|(at_s, _)| *at_s);
-                let anchor_s = last_slot_s.unwrap_or(created_s).max(created_s);
-                let mut due = schedule.earliest(anchor_s, last_s, MOST_INSTANTS).at_s;
-                due.retain(|at_s| *at_s > first_s);
-                due
-            }
-        }
+        let created_s = record.versions.first().map_or(first_s, |(at_ms, _)| self.unix_s(*at_ms));
+        let last_slot_s = record.slots.range(..=first_s).next_back().map(|(at_s, _)| *at_s);
+        let anchor_s = last_slot_s.unwrap_or(created_s).max(created_s);
+        // `@every` counts from each instant that had its Job; the fields of a clock know no beginning.
+        let later_s = record.slots.range(first_s + 1..).map(|(at_s, _)| *at_s);
+        let is_begin = |at_s: &i64| *at_s <= last_s && schedule.interval_s().is_some();
+        let later_s: Vec<i64> = later_s.filter(is_begin).collect();
+        let begins_s = std::iter::once(anchor_s).chain(later_s.iter().copied());
+        let ends_s = later_s.iter().copied().chain([last_s]);
+        let due = begins_s
+            .zip(ends_s)
+            .flat_map(|(begin_s, end_s)| schedule.earliest(begin_s, end_s, MOST_INSTANTS).at_s);
+        due.filter(|at_s| *at_s > first_s).collect()
     }
 
     fn unix_s(&self, ms: u64) -> i64 {

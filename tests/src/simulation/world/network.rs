@@ -215,7 +215,15 @@ impl World<'_> {
                     cluster::touch(&mut self.store, Kind::CronJob, &cron_job.metadata.name, value);
                 }
             }
-            Operation::DeleteJob { .. } | Operation::Get { .. } | Operation::RecordEvent(_) => {}
+            Operation::DeleteJob { job, .. } => {
+                if self.meets(scripted, Fault::Conflict) {
+                    cluster::touch(&mut self.store, Kind::Job, &job.name, value);
+                }
+                if self.meets(scripted, Fault::NameReused) {
+                    cluster::replace_job(&mut self.store, &job.name);
+                }
+            }
+            Operation::Get { .. } | Operation::RecordEvent(_) => {}
         }
         self.digest(None);
     }
