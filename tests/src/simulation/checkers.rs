@@ -93,7 +93,7 @@ impl Checkers {
         Self {
             start_unix_ms,
             ledger: Ledger::default(),
-            crons: CronLedger::new(processes),
+            crons: CronLedger::default(),
             observers: (0..processes).map(|_| Observer::default()).collect(),
             preconditions: preconditions::Preconditions::default(),
             is_quiet: false,
@@ -177,8 +177,9 @@ impl Checkers {
         sight::sends(observer, request, &self.ledger, now_ms)?;
         creation::sends(observer, request)?;
         cron::sends(observer, request)?;
-        if matches!(request.operation, Operation::CreateJob(_)) {
-            self.crons.sends(observer.identity, request.id, now_ms);
+        if let Operation::CreateJob(manifest) = &request.operation {
+            let reached = cron::reached(observer, manifest);
+            self.crons.sends(observer.identity, request.id, now_ms, reached);
         }
         honesty::sends(observer, request)
     }

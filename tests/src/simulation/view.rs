@@ -138,8 +138,7 @@ impl View {
 
     /// Takes in an object from an answer; what the watch has got past may be gone by now.
     pub fn acknowledge(&mut self, object: &Object) {
-        let reached = self.reached.get(&object.kind()).copied().unwrap_or_default();
-        if object.metadata().resource_version > reached {
+        if object.metadata().resource_version > self.reached(object.kind()) {
             self.learn(object);
         }
     }
@@ -258,6 +257,12 @@ impl View {
     #[must_use]
     pub fn has_seen_go(&self, uid: &Uid) -> bool {
         self.gone.get(&Kind::Job).is_some_and(|gone| gone.contains(uid))
+    }
+
+    /// Revision up to which the watch of that kind, or a list, has been applied.
+    #[must_use]
+    pub fn reached(&self, kind: Kind) -> ResourceVersion {
+        self.reached.get(&kind).copied().unwrap_or_default()
     }
 
     /// The Job of that name.

@@ -9,7 +9,7 @@ use windlass_core::cron_job::schedule::Schedule;
 use windlass_core::cron_job::zone::Zone;
 use windlass_core::kube::{
     CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION, ConcurrencyPolicy, CronJob, CronJobSpec, Job, JobManifest, Kind,
-    ObjectMeta, Time, Uid,
+    ObjectMeta, ResourceVersion, Time, Uid,
 };
 use windlass_core::plan::{Action, Plan};
 use windlass_core::view::JobState;
@@ -32,6 +32,8 @@ pub(super) struct Seen {
     generation: i64,
     spec: Arc<CronJobSpec>,
     created_s: i64,
+    /// Revision up to which the watch of CronJobs had been applied.
+    reached: ResourceVersion,
     /// Wall clock of the process.
     now_s: i64,
     edited_s: Option<i64>,
@@ -88,6 +90,14 @@ pub(super) fn sends(observer: &mut Observer, request: &Request) -> Result<(), Vi
         Operation::DeleteJob { job, pods: Propagation::Background } => delete(observer, job),
         _ => Ok(()),
     }
+}
+
+/// Revision up to which the watch of CronJobs had been applied when the reconcile decided on that Job.
+pub(super) fn reached(observer: &Observer, manifest: &JobManifest) -> ResourceVersion {
+    let owner = manifest.metadata.controller();
+    owner
+        .and_then(|owner| observer.crons.get(&owner.name))
+        .map_or_else(ResourceVersion::default, |seen| seen.reached)
 }
 
 /// The instant of the schedule of `cron_job` that the Job with that metadata has, by its annotation and its name;
@@ -203,6 +213,7 @@ impl Seen {
             generation: metadata.generation,
             spec: known.cron_job.spec.clone(),
             created_s: metadata.creation_timestamp.map_or(0, |time| time.unix_seconds),
+            reached: observer.view.reached(Kind::CronJob),
             now_s,
             edited_s: known.edited_s,
             last_s: looked.max(status.last_schedule_time.map(|time| time.unix_seconds)),

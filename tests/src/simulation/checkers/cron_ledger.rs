@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_core::kube::{CronJob, CronJobSpec, Job, Object, Str, Uid};
+use windlass_core::kube::{CronJob, CronJobSpec, Job, Object, ResourceVersion, Str, Uid};
 use windlass_host::request::{Operation, Propagation, RequestId};
 use windlass_sandbox::Commit;
 
@@ -16,9 +16,26 @@ pub(super) struct CronLedger {
     crons: BTreeMap<Uid, CronRecord>,
     /// Jobs that ever had a name, by that.
     names: BTreeMap<Str, Vec<JobLife>>,
-    /// When each create was sent, milliseconds.
-    sent_ms: BTreeMap<(usize, u32, RequestId), u64>,
-    has_two_processes: bool,
+    /// Creates that were sent, by process, incarnation and request.
+    sent: BTreeMap<(usize, u32, RequestId), SentCreate>,
+}
+
+/// A create when it was sent.
+#[derive(Debug)]
+struct SentCreate {
+    at_ms: u64,
+    /// Revision up to which the watch of CronJobs had been applied when the sender decided on it.
+    reached: ResourceVersion,
+}
+
+/// A status that tells of an instant.
+#[derive(Debug)]
+struct Telling {
+    instant_s: i64,
+    at_ms: u64,
+    revision: ResourceVersion,
+    /// Position of the process that wrote it; `None` for somebody else.
+    process: Option<usize>,
 }
 
 /// A CronJob.
@@ -30,8 +47,8 @@ pub(super) struct CronRecord {
     pub(super) versions: Vec<(u64, Option<Arc<CronJobSpec>>)>,
     /// Jobs that had it as their controller, by the instant of the schedule that each was made for.
     pub(super) slots: BTreeMap<i64, Vec<JobLife>>,
-    /// When the status first told of an instant as late as this or later, milliseconds.
-    told: Vec<(i64, u64)>,
+    /// Each status that told of another instant than the one before.
+    told: Vec<Telling>,
     children: BTreeSet<Uid>,
 }
 
@@ -50,11 +67,6 @@ pub(super) struct JobLife {
 }
 
 impl CronLedger {
-    /// A ledger of a run with so many processes.
-    pub(super) fn new(processes: usize) -> Self {
-        Self { has_two_processes: processes > 1, ..Self::default() }
-    }
-
     /// Every CronJob.
     pub(super) fn crons(&self) -> impl Iterator<Item = &CronRecord> {
         self.crons.values()
@@ -70,9 +82,15 @@ impl CronLedger {
         self.names.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// A create is sent.
-    pub(super) fn sends(&mut self, identity: (usize, u32), request: RequestId, now_ms: u64) {
-        self.sent_ms.insert((identity.0, identity.1, request), now_ms);
+    /// A process sends the create of a Job, having decided on it when its watch of CronJobs had `reached` a revision.
+    pub(super) fn sends(
+        &mut self,
+        identity: (usize, u32),
+        request: RequestId,
+        now_ms: u64,
+        reached: ResourceVersion,
+    ) {
+        self.sent.insert((identity.0, identity.1, request), SentCreate { at_ms: now_ms, reached });
     }
 
     /// A commit of ours.
@@ -88,7 +106,8 @@ impl CronLedger {
     pub(super) fn add(&mut self, commit: &Commit, cause: Option<&Cause>) {
         match (&commit.before, &commit.after) {
             (before, Some(Object::CronJob(after))) => {
-                self.add_cron_job(before.is_none(), after, commit.time_ms);
+                let process = cause.map(|cause| cause.process);
+                self.add_cron_job(before.is_none(), after, commit, process);
             }
             (Some(Object::CronJob(before)), None) => {
                 if let Some(record) = self.crons.get_mut(&before.metadata.uid) {
@@ -110,8 +129,13 @@ impl CronLedger {
         }
     }
 
-    /// K1: an instant has had no Job before. The one exception: whoever asks for it could not know of the first, of
-    /// which the status did not tell, and which somebody else removed, or which came only after it had asked.
+    /// K1: an instant has had no Job before. The exceptions are what whoever asks for it could not know:
+    ///
+    /// - the first one came only after it had asked;
+    /// - no status told of the first one, and somebody else removed it;
+    /// - another process told, and the watch of whoever asks had not brought it yet: two that act at once, or one that
+    ///   takes over from another that has not ended, each work from caches of their own. The server refuses the second
+    ///   Job for its name for as long as there is the first.
     fn check_create(&self, job: &Job, cause: Option<&Cause>) -> Result<(), Violation> {
         let Some(owner) = job.metadata.controller() else { return Ok(()) };
         let Some(record) = self.crons.get(&owner.uid) else {
@@ -120,14 +144,24 @@ impl CronLedger {
         };
         let Some(at_s) = instant_of(&record.cron_job, &job.metadata) else { return Ok(()) };
         let Some(first) = record.slots.get(&at_s).and_then(|made| made.last()) else { return Ok(()) };
-        let sent_ms = cause.and_then(|cause| self.sent_ms.get(&(cause.process, cause.incarnation, cause.id)));
-        let sent_ms = sent_ms.copied().unwrap_or(u64::MAX);
-        let came_later = first.created_ms >= sent_ms;
-        let was_told = record.told.iter().any(|(told_s, told_ms)| *told_s >= at_s && *told_ms < sent_ms);
-        if came_later || self.has_two_processes || !first.cleaned && !was_told {
+        let sent = cause.and_then(|cause| {
+            Some((cause.process, self.sent.get(&(cause.process, cause.incarnation, cause.id))?))
+        });
+        let Some((process, sent)) = sent else {
+            return Err(Violation::new(
+                "K1",
+                format!("{}: was made without being asked for", job.metadata.name),
+            ));
+        };
+        let tells = |telling: &&Telling| telling.instant_s >= at_s && telling.at_ms < sent.at_ms;
+        let told: Vec<&Telling> = record.told.iter().filter(tells).collect();
+        let is_news =
+            |telling: &&Telling| telling.process != Some(process) && telling.revision > sent.reached;
+        let could_not_know = if told.is_empty() { !first.cleaned } else { told.iter().all(is_news) };
+        if first.created_ms >= sent.at_ms || could_not_know {
             return Ok(());
         }
-        let why = format!("{}: the instant {at_s} had a Job before, {first:?}", job.metadata.name);
+        let why = format!("{}: the instant {at_s} had a Job before, {first:?}, {told:?}", job.metadata.name);
         Err(Violation::new("K1", why))
     }
 
@@ -158,7 +192,14 @@ impl CronLedger {
         }
     }
 
-    fn add_cron_job(&mut self, is_new: bool, cron_job: &Arc<CronJob>, now_ms: u64) {
+    fn add_cron_job(
+        &mut self,
+        is_new: bool,
+        cron_job: &Arc<CronJob>,
+        commit: &Commit,
+        process: Option<usize>,
+    ) {
+        let now_ms = commit.time_ms;
         let spec = (!cron_job.metadata.is_terminating()).then(|| cron_job.spec.clone());
         let record = self.crons.entry(cron_job.metadata.uid.clone()).or_insert_with(|| CronRecord {
             cron_job: cron_job.clone(),
@@ -172,7 +213,8 @@ impl CronLedger {
         }
         let told = cron_job.status.last_schedule_time;
         if let Some(told) = told.filter(|told| Some(*told) != record.cron_job.status.last_schedule_time) {
-            record.told.push((told.unix_seconds, now_ms));
+            let (instant_s, revision) = (told.unix_seconds, commit.revision);
+            record.told.push(Telling { instant_s, at_ms: now_ms, revision, process });
         }
         record.cron_job = cron_job.clone();
     }
