@@ -13,6 +13,7 @@ mod fault;
 mod health;
 mod limiter;
 mod log;
+mod protobuf;
 mod send;
 mod start;
 mod watcher;

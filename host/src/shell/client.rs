@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tower::{BoxError, ServiceExt as _};
-use windlass_core::kube::ApiStatus;
+use windlass_core::kube::{ApiStatus, Kind};
 
 use super::call::Call;
 use super::decode;
@@ -58,11 +58,23 @@ pub(super) enum SendFault {
     Unknown(String),
 }
 
+/// How the body of an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// JSON.
+    #[default]
+    Json,
+    /// The API server's protobuf, which is asked for where the answer is of Pods.
+    Protobuf,
+}
+
 /// An answer whose body was read.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// HTTP status code.
     pub(super) code: u16,
+    /// How the body is written.
+    pub(super) encoding: Encoding,
     /// Body.
     pub(super) body: Vec<u8>,
     /// What the Retry-After header asks for, milliseconds.
@@ -92,7 +104,7 @@ impl Client {
         let mut builder = Request::builder()
             .method(call.method.clone())
             .uri(&call.path)
-            .header(header::ACCEPT, "application/json");
+            .header(header::ACCEPT, Encoding::accepted(call.answer));
         if let Some(content_type) = call.content_type {
             builder = builder.header(header::CONTENT_TYPE, content_type);
         }
@@ -158,24 +170,44 @@ impl Client {
     }
 }
 
+impl Encoding {
+    /// What is asked for where the answer is to be of `kind`.
+    fn accepted(kind: Option<Kind>) -> &'static str {
+        match kind {
+            Some(Kind::Pod) => "application/vnd.kubernetes.protobuf,application/json",
+            Some(Kind::CronJob | Kind::Job | Kind::Node) | None => "application/json",
+        }
+    }
+
+    /// How the body of a response is written; a proxy in between may answer by itself, in what it likes.
+    pub(super) fn of(response: &Response<Body>) -> Self {
+        let written = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        match written {
+            Some(text) if text.starts_with("application/vnd.kubernetes.protobuf") => Self::Protobuf,
+            Some(_) | None => Self::Json,
+        }
+    }
+}
+
 impl Answer {
     /// The refusal that the answer is, if it is one.
     pub(super) fn refusal(&self) -> Option<ApiStatus> {
         (!(200..300).contains(&self.code))
-            .then(|| decode::refusal(self.code, &self.body, self.retry_after_ms))
+            .then(|| decode::refusal(self.code, self.encoding, &self.body, self.retry_after_ms))
     }
 }
 
 /// Reads the body of an answer.
 pub(super) async fn read(response: Response<Body>) -> Result<Answer, SendFault> {
     let code = response.status().as_u16();
+    let encoding = Encoding::of(&response);
     let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after_ms = retry_after
         .and_then(|text| text.trim().parse::<u64>().ok())
         .map(|seconds| seconds.saturating_mul(1000));
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
     let body = body.map_err(|error| SendFault::Unknown(chain(&*error)))?.to_bytes().to_vec();
-    Ok(Answer { code, body, retry_after_ms })
+    Ok(Answer { code, encoding, body, retry_after_ms })
 }
 
 /// An error with its causes, in one line: the first of each, since what follows may quote a file with secrets.

@@ -7,10 +7,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use windlass_core::kube::{ApiStatus, CronJob, Job, Kind, Node, Object, Pod, ResourceVersion};
 
+use super::client::Encoding;
+use super::protobuf;
 use crate::watch::{WatchBody, WatchEnd};
 
 /// Reason that a Status gives where a namespace is ending (upstream: corev1.NamespaceTerminatingCause).
-const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
+pub(super) const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 /// Most text of an answer that is no Status, characters, that a refusal quotes.
 const MAX_QUOTE: usize = 200;
 
@@ -25,18 +27,31 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
+/// Why bytes are not what they should be, for the log.
+pub(super) type Fault = Box<dyn std::error::Error + Send + Sync>;
+
 /// The page in the body of an answer.
-pub(super) fn page(kind: Kind, body: &[u8]) -> Result<Page, serde_json::Error> {
-    match kind {
+pub(super) fn page(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Page, Fault> {
+    if encoding == Encoding::Protobuf {
+        return Ok(protobuf::page(body)?);
+    }
+    Ok(match kind {
         Kind::CronJob => page_of::<CronJob>(body, |cron_job| Object::CronJob(Arc::new(cron_job))),
         Kind::Job => page_of::<Job>(body, |job| Object::Job(Arc::new(job))),
         Kind::Pod => page_of::<Pod>(body, |pod| Object::Pod(Arc::new(pod))),
         Kind::Node => page_of::<Node>(body, |node| Object::Node(Arc::new(node))),
-    }
+    }?)
 }
 
 /// The object in the body of an answer; `None` where the server only says that it is done.
-pub(super) fn object(kind: Kind, body: &[u8]) -> Result<Option<Object>, serde_json::Error> {
+pub(super) fn object(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Option<Object>, Fault> {
+    match encoding {
+        Encoding::Json => Ok(object_of_json(kind, body)?),
+        Encoding::Protobuf => Ok(protobuf::pod(body)?),
+    }
+}
+
+fn object_of_json(kind: Kind, body: &[u8]) -> Result<Option<Object>, serde_json::Error> {
     #[derive(Deserialize)]
     struct Kinded<'a> {
         #[serde(borrow, default)]
@@ -55,8 +70,15 @@ pub(super) fn object(kind: Kind, body: &[u8]) -> Result<Option<Object>, serde_js
     }))
 }
 
-/// What one line of a watch says.
-pub(super) fn watch_line(kind: Kind, line: &[u8]) -> WatchBody {
+/// What one event of a watch says.
+pub(super) fn watch_event(kind: Kind, encoding: Encoding, bytes: &[u8]) -> WatchBody {
+    match encoding {
+        Encoding::Json => watch_line(kind, bytes),
+        Encoding::Protobuf => protobuf::watch_frame(bytes),
+    }
+}
+
+fn watch_line(kind: Kind, line: &[u8]) -> WatchBody {
     match try_watch_line(kind, line) {
         Ok(body) => body,
         Err(error) => WatchBody::Ended(WatchEnd::Undecodable(format!("{}: {error}", kind.resource()))),
@@ -64,10 +86,17 @@ pub(super) fn watch_line(kind: Kind, line: &[u8]) -> WatchBody {
 }
 
 /// A refusal, from the code and the body of an answer; `retry_after_ms` is what the header says.
-pub(super) fn refusal(code: u16, body: &[u8], retry_after_ms: Option<u64>) -> ApiStatus {
-    let mut status = match serde_json::from_slice::<WireStatus>(body) {
-        Ok(status) if status.kind == "Status" => status.into_status(),
-        _ => {
+pub(super) fn refusal(code: u16, encoding: Encoding, body: &[u8], retry_after_ms: Option<u64>) -> ApiStatus {
+    let status = match encoding {
+        Encoding::Json => serde_json::from_slice::<WireStatus>(body)
+            .ok()
+            .filter(|status| status.kind == "Status")
+            .map(WireStatus::into_status),
+        Encoding::Protobuf => protobuf::status(body),
+    };
+    let mut status = match status {
+        Some(status) => status,
+        None => {
             let text = String::from_utf8_lossy(body);
             let quote: String = text.trim().chars().take(MAX_QUOTE).collect();
             ApiStatus::new(code, default_reason(code), quote)
@@ -123,7 +152,7 @@ fn try_watch_line(kind: Kind, line: &[u8]) -> Result<WatchBody, serde_json::Erro
     let event: WireEvent = serde_json::from_slice(line)?;
     let text = event.object.get().as_bytes();
     let decoded = || -> Result<Object, serde_json::Error> {
-        object(kind, text)?.ok_or_else(|| serde::de::Error::custom("a Status in place of an object"))
+        object_of_json(kind, text)?.ok_or_else(|| serde::de::Error::custom("a Status in place of an object"))
     };
     Ok(match &*event.kind {
         "ADDED" | "MODIFIED" => WatchBody::Applied(decoded()?),
@@ -201,7 +230,7 @@ mod tests {
     fn a_page_tells_its_version_and_where_the_next_begins() {
         let body = br#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":"abc"},
             "items":[{"metadata":{"name":"p","resourceVersion":"5"},"status":{"phase":"Running"}}]}"#;
-        let page = page(Kind::Pod, body).expect("a page");
+        let page = page(Kind::Pod, Encoding::Json, body).expect("a page");
         assert_eq!(
             (page.objects.len(), page.version, page.next.as_deref()),
             (1, ResourceVersion(7), Some("abc"))
@@ -211,7 +240,7 @@ mod tests {
     #[test]
     fn the_last_page_has_no_next_and_may_hold_null() {
         let body = br#"{"metadata":{"resourceVersion":"7"},"items":null}"#;
-        let page = page(Kind::Job, body).expect("a page");
+        let page = page(Kind::Job, Encoding::Json, body).expect("a page");
         assert!(page.objects.is_empty() && page.next.is_none());
     }
 
@@ -235,12 +264,12 @@ mod tests {
     fn a_refusal_carries_the_wait_and_the_ending_of_a_namespace() {
         let body = br#"{"kind":"Status","code":403,"reason":"Forbidden","message":"m","details":
             {"retryAfterSeconds":2,"causes":[{"reason":"NamespaceTerminating"}]}}"#;
-        let status = refusal(403, body, None);
+        let status = refusal(403, Encoding::Json, body, None);
         assert_eq!(
             (status.code, status.retry_after_ms, status.namespace_terminating),
             (403, Some(2000), true)
         );
-        let plain = refusal(503, b"upstream connect error", Some(1000));
+        let plain = refusal(503, Encoding::Json, b"upstream connect error", Some(1000));
         assert_eq!(
             (plain.code, plain.retry_after_ms, &*plain.message),
             (503, Some(1000), "upstream connect error")
@@ -250,6 +279,6 @@ mod tests {
     #[test]
     fn a_delete_that_answers_with_a_status_has_no_object() {
         let body = br#"{"kind":"Status","status":"Success","details":{"uid":"x"}}"#;
-        assert_eq!(object(Kind::Job, body).expect("an answer"), None);
+        assert_eq!(object(Kind::Job, Encoding::Json, body).expect("an answer"), None);
     }
 }

@@ -91,7 +91,7 @@ fn outcome(operation: &Operation, kind: Option<Kind>, result: Result<Answer, Sen
     if let Some(status) = answer.refusal() {
         return Outcome::Rejected(status);
     }
-    match kind.map(|kind| decode::object(kind, &answer.body)) {
+    match kind.map(|kind| decode::object(kind, answer.encoding, &answer.body)) {
         None => Outcome::Done(None),
         Some(Ok(object)) => Outcome::Done(object),
         Some(Err(error)) => {
@@ -111,6 +111,7 @@ fn trace(call: &Call, result: &Result<Answer, SendFault>, seconds: f64) {
 mod tests {
     use windlass_core::kube::Object;
 
+    use super::super::client::Encoding;
     use super::*;
 
     fn get() -> Operation {
@@ -118,7 +119,7 @@ mod tests {
     }
 
     fn answer(code: u16, body: &str) -> Result<Answer, SendFault> {
-        Ok(Answer { code, body: body.as_bytes().to_vec(), retry_after_ms: None })
+        Ok(Answer { code, encoding: Encoding::Json, body: body.as_bytes().to_vec(), retry_after_ms: None })
     }
 
     #[test]

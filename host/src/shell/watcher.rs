@@ -9,15 +9,15 @@ use tokio::sync::mpsc::Sender;
 use windlass_core::kube::{Kind, ResourceVersion};
 
 use super::call::{Call, collection_path};
-use super::client::{Client, REQUEST_TIMEOUT, SendFault, chain, read};
+use super::client::{Client, Encoding, REQUEST_TIMEOUT, SendFault, chain, read};
 use super::decode;
 use super::driver::Input;
 use crate::watch::{StreamId, WatchBody, WatchEnd, WatchEvent};
 
 /// Objects of one page of a list (upstream: client-go's default page size).
 const PAGE_SIZE: u32 = 500;
-/// Longest line of a watch, bytes; etcd bounds an object at 1.5 MB and JSON may need some times that.
-const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+/// Longest event of a watch, bytes; etcd bounds an object at 1.5 MB and JSON may need some times that.
+const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// Shortest time after which the server is to end a watch (client-go: 5 min, and up to as much again).
 const WATCH_SECONDS: u64 = 300;
 /// The same where nothing probes the connection, so that only the end shows that it lives.
@@ -70,11 +70,11 @@ async fn try_list(client: &Client, outlet: &Outlet) -> Result<ResourceVersion, W
             path.push_str("&continue=");
             path.push_str(&query_escape(next));
         }
-        let answer = client.send(&get(path)).await.map_err(broken)?;
+        let answer = client.send(&get(outlet.kind, path)).await.map_err(broken)?;
         if let Some(status) = answer.refusal() {
             return Err(WatchEnd::Refused(status));
         }
-        let page = decode::page(outlet.kind, &answer.body);
+        let page = decode::page(outlet.kind, answer.encoding, &answer.body);
         let page =
             page.map_err(|error| WatchEnd::Undecodable(format!("{}: {error}", outlet.kind.resource())))?;
         outlet.say(WatchBody::Page(page.objects)).await;
@@ -97,7 +97,7 @@ async fn try_watch(client: &Client, outlet: &Outlet, from: ResourceVersion) -> W
         "{}?watch=true&allowWatchBookmarks=true&resourceVersion={from}&timeoutSeconds={seconds}",
         collection_path(outlet.kind)
     );
-    let response = match tokio::time::timeout(REQUEST_TIMEOUT, client.open(&get(path))).await {
+    let response = match tokio::time::timeout(REQUEST_TIMEOUT, client.open(&get(outlet.kind, path))).await {
         Ok(Ok(response)) => response,
         Ok(Err(fault)) => return broken(fault),
         Err(_) => return WatchEnd::Broken(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())),
@@ -108,12 +108,13 @@ async fn try_watch(client: &Client, outlet: &Outlet, from: ResourceVersion) -> W
             Err(fault) => broken(fault),
         };
     }
-    follow(outlet, response.into_body(), silence_limit).await
+    let encoding = Encoding::of(&response);
+    follow(outlet, encoding, response.into_body(), silence_limit).await
 }
 
-/// Passes on the lines of a watch until it ends.
-async fn follow(outlet: &Outlet, mut body: Body, silence_limit: Duration) -> WatchEnd {
-    let mut lines = Lines::default();
+/// Passes on the events of a watch until it ends.
+async fn follow(outlet: &Outlet, encoding: Encoding, mut body: Body, silence_limit: Duration) -> WatchEnd {
+    let mut pieces = Pieces::new(encoding);
     loop {
         let frame = match tokio::time::timeout(silence_limit, body.frame()).await {
             Err(_) => {
@@ -124,30 +125,37 @@ async fn follow(outlet: &Outlet, mut body: Body, silence_limit: Duration) -> Wat
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else { continue };
-        lines.add(&data);
-        while let Some(line) = lines.next() {
-            match decode::watch_line(outlet.kind, &line) {
+        pieces.add(&data);
+        while let Some(piece) = pieces.next() {
+            match decode::watch_event(outlet.kind, encoding, &piece) {
                 WatchBody::Ended(end) => return end,
                 body => outlet.say(body).await,
             }
         }
-        if lines.pending() > MAX_LINE_BYTES {
-            return WatchEnd::Undecodable(format!("a line of more than {MAX_LINE_BYTES} bytes"));
+        if pieces.pending() > MAX_EVENT_BYTES {
+            return WatchEnd::Undecodable(format!("an event of more than {MAX_EVENT_BYTES} bytes"));
         }
     }
 }
 
-/// Bytes as they come, given back line by line.
+/// Bytes as they come, given back event by event: JSON in lines, protobuf in frames that begin with their length.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Pieces {
+    encoding: Encoding,
     buffer: Vec<u8>,
-    /// Start of the first line not given back, and how far no end of it was found.
+    /// Start of the first piece not given back, and how far no end of a line was found.
     start: usize,
     searched: usize,
 }
 
-impl Lines {
-    fn add(&mut self, data: &[u8]) {
+impl Pieces {
+    /// No bytes yet, of events in this encoding.
+    pub(super) fn new(encoding: Encoding) -> Self {
+        Self { encoding, ..Self::default() }
+    }
+
+    /// Takes in what was read.
+    pub(super) fn add(&mut self, data: &[u8]) {
         if self.start > 0 {
             self.buffer.drain(..self.start);
             self.searched -= self.start;
@@ -156,7 +164,15 @@ impl Lines {
         self.buffer.extend_from_slice(data);
     }
 
-    fn next(&mut self) -> Option<Vec<u8>> {
+    /// The next event that is there whole.
+    pub(super) fn next(&mut self) -> Option<Vec<u8>> {
+        match self.encoding {
+            Encoding::Json => self.next_line(),
+            Encoding::Protobuf => self.next_frame(),
+        }
+    }
+
+    fn next_line(&mut self) -> Option<Vec<u8>> {
         loop {
             let rest = self.buffer.get(self.searched..)?;
             let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
@@ -165,21 +181,35 @@ impl Lines {
             };
             let end = self.searched + length;
             let line = self.buffer.get(self.start..end)?.to_vec();
-            self.start = end + 1;
-            self.searched = self.start;
+            self.take_to(end + 1);
             if !line.trim_ascii().is_empty() {
                 return Some(line);
             }
         }
     }
 
-    fn pending(&self) -> usize {
+    /// The next frame: four bytes with its length, the highest first, then as many bytes.
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
+        let (length, rest) = self.buffer.get(self.start..)?.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let frame = rest.get(..length)?.to_vec();
+        self.take_to(self.start + size_of::<u32>() + length);
+        Some(frame)
+    }
+
+    fn take_to(&mut self, end: usize) {
+        self.start = end;
+        self.searched = end;
+    }
+
+    /// Bytes of an event that is not there whole.
+    pub(super) fn pending(&self) -> usize {
         self.buffer.len().saturating_sub(self.start)
     }
 }
 
-fn get(path: String) -> Call {
-    Call { method: Method::GET, path, content_type: None, body: String::new(), answer: None }
+fn get(kind: Kind, path: String) -> Call {
+    Call { method: Method::GET, path, content_type: None, body: String::new(), answer: Some(kind) }
 }
 
 fn broken(fault: SendFault) -> WatchEnd {
@@ -215,7 +245,7 @@ mod tests {
     fn lines_come_whole_however_the_bytes_are_cut() {
         let text = b"one\n\ntwo and more\nthree\n";
         for cut in 1..text.len() {
-            let mut lines = Lines::default();
+            let mut lines = Pieces::new(Encoding::Json);
             let mut found = Vec::new();
             for piece in text.chunks(cut) {
                 lines.add(piece);
@@ -225,6 +255,23 @@ mod tests {
             }
             assert_eq!(found, ["one", "two and more", "three"], "cut into {cut}");
             assert_eq!(lines.pending(), 0);
+        }
+    }
+
+    #[test]
+    fn frames_come_whole_however_the_bytes_are_cut() {
+        let text = b"\0\0\0\x03one\0\0\0\0\0\0\0\x0ctwo and\nmore";
+        for cut in 1..text.len() {
+            let mut frames = Pieces::new(Encoding::Protobuf);
+            let mut found = Vec::new();
+            for piece in text.chunks(cut) {
+                frames.add(piece);
+                while let Some(frame) = frames.next() {
+                    found.push(String::from_utf8(frame).expect("text"));
+                }
+            }
+            assert_eq!(found, ["one", "", "two and\nmore"], "cut into {cut}");
+            assert_eq!(frames.pending(), 0);
         }
     }
 
