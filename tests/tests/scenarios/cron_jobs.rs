@@ -1,15 +1,16 @@
 //! Bugs of CronJob controllers: rows 26 to 42.
 
 use windlass_core::cron_job::zone::Zone;
-use windlass_core::kube::{ConcurrencyPolicy, Labels, Object};
+use windlass_core::kube::{ConcurrencyPolicy, Kind, Labels, Object};
 use windlass_host::request::Operation;
 use windlass_tests::simulation::cluster::cron::{keep, make_foreign_job, make_job_by_hand};
 use windlass_tests::simulation::faults::Fault;
 use windlass_tests::simulation::script::ScriptDeed;
 use windlass_tests::simulation::story::cron::{
-    creates_job, delete_its_job, deletes_job, edit, job_made, job_name, stored, writes_cron_status,
+    creates_job, delete_its_job, deletes_job, edit, job_completed, job_made, job_name, stored,
+    writes_cron_status,
 };
-use windlass_tests::simulation::story::{Story, change};
+use windlass_tests::simulation::story::{Story, change, hold};
 use windlass_tests::simulation::workload::PodFate;
 use windlass_tests::simulation::workload::cron::CronDeed;
 
@@ -209,13 +210,20 @@ fn a_failed_job_and_one_that_is_stuck_hold_back_no_other() {
     }
 }
 
-/// 36 (k/k#102642, #118530, #122025, no lastSuccessfulTime): the Job that succeeds was made by hand, and its end is
-/// seen late.
+/// 36 (k/k#102642, #118530, #122025, no lastSuccessfulTime): the Job that succeeds was made by hand and is seen late,
+/// and the process dies as it ends.
 #[test]
 fn a_job_made_by_hand_that_succeeds_is_told() {
     for seed in SEEDS {
         let told = Story::new(seed)
             .cron_job("0 8 * * *", 5 * MINUTE_MS, |_| {})
+            .at("Jobs are seen late", MINUTE_MS - 1_000, hold(0, Kind::Job, 6_000))
+            .when(
+                "the process dies as it ends",
+                1,
+                job_completed,
+                ScriptDeed::Crash { process: 0, down_ms: 300 },
+            )
             .at(
                 "somebody makes a Job by hand",
                 MINUTE_MS,
@@ -226,6 +234,9 @@ fn a_job_made_by_hand_that_succeeds_is_told() {
                 }),
             )
             .tell();
+        let seen_ms = told.states("cron-by-hand").find(|(_, job)| job.status.start_time.is_some());
+        let seen_ms = seen_ms.map_or(0, |(at_ms, _)| at_ms);
+        told.must(seen_ms >= MINUTE_MS + 5_000, &format!("it was seen at {seen_ms} ms, which is not late"));
         let status = &told.cron().status;
         told.must(status.last_successful_time.is_some(), "its success is told");
         told.must(status.last_schedule_time.is_none(), "and no instant of the schedule has passed");
@@ -255,8 +266,10 @@ fn a_job_of_its_own_is_never_unexpected() {
         let slow = PodFate { start_ms: (5, 50), run_ms: (70_000, 80_000), ..PodFate::default() };
         let told = Story::new(seed)
             .cron_job_with("* * * * *", 5 * MINUTE_MS + 30_000, slow, |_| {})
+            .when("Jobs are seen late", 5, job_made, hold(0, Kind::Job, 5_000))
             .when("the process dies", 2, job_made, ScriptDeed::Crash { process: 0, down_ms: 300 })
             .tell();
+        told.must(told.jobs_made().count() == 5, "the process lives when the last three are made");
         told.must(!told.reasons().contains(&"UnexpectedJob"), &format!("{:?}", told.reasons()));
     }
 }

@@ -226,6 +226,7 @@ fn two_processes_count_a_pod_once() {
             succeeded == 6 && failed <= surplus,
             &format!("{succeeded} succeeded and {failed} failed, and {surplus} were too many"),
         );
+        told.must(job.is_complete(), &format!("it is not complete: {:?}", job.status.conditions));
         told.must(told.pods_left().iter().all(|pod| !pod.is_tracked()), "a finalizer stayed");
     }
 }

@@ -9,10 +9,10 @@ use windlass_core::cron_job::schedule::Schedule;
 use windlass_core::cron_job::zone::Zone;
 use windlass_core::kube::{
     CRON_JOB_SCHEDULED_TIMESTAMP_ANNOTATION, ConcurrencyPolicy, CronJob, CronJobSpec, Job, JobManifest, Kind,
-    ObjectMeta, ResourceVersion, Time, Uid,
+    ObjectMeta, ResourceVersion, Time, Uid, cron_job_row, cron_job_view,
 };
 use windlass_core::plan::{Action, Plan};
-use windlass_core::view::JobState;
+use windlass_core::view::{CronJobSnapshot, JobState};
 use windlass_host::controller::Run;
 use windlass_host::engine::Snapshot;
 use windlass_host::key::Key;
@@ -60,18 +60,8 @@ pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) -> R
     };
     let uid = known.cron_job.metadata.uid.clone();
     let jobs: Vec<Arc<Job>> = observer.view.jobs_of(&uid).cloned().collect();
-    let rows = snapshot.jobs.iter().filter(|row| row.owned).map(|row| (row.name.clone(), row.state));
-    let wanted = jobs.iter().map(|job| (job.metadata.name.clone(), state(job)));
-    let view = &snapshot.cron_job;
-    let spec = &known.cron_job.spec;
-    if view.uid != uid
-        || view.suspended != known.cron_job.is_suspended()
-        || view.schedule != spec.schedule
-        || view.time_zone != spec.time_zone
-        || view.last_schedule_time != known.cron_job.status.last_schedule_time
-        || !rows.eq(wanted)
-    {
-        return Err(Violation::new("C4", format!("{} sees other than the newest known", run.key)));
+    if let Some(what) = stale_part(snapshot, &known.cron_job, &jobs) {
+        return Err(Violation::new("C4", format!("{} sees {what} other than the newest known", run.key)));
     }
     let looked = observer.looked.entry(uid.clone()).or_default();
     looked.extend(jobs.iter().filter_map(|job| instant_of(&known.cron_job, &job.metadata)));
@@ -121,6 +111,25 @@ pub(super) fn state(job: &Job) -> JobState {
     } else {
         JobState::Unfinished
     }
+}
+
+/// What a snapshot shows of a CronJob and its Jobs otherwise than they are known; everything that a reconcile may see of
+/// them counts.
+fn stale_part(snapshot: &CronJobSnapshot, cron_job: &CronJob, jobs: &[Arc<Job>]) -> Option<&'static str> {
+    let uid = &cron_job.metadata.uid;
+    if *snapshot.cron_job != cron_job_view(cron_job) {
+        return Some("a CronJob");
+    }
+    let rows = snapshot.jobs.iter().filter(|row| row.owned).cloned();
+    if !rows.eq(jobs.iter().map(|job| cron_job_row(job, uid))) {
+        return Some("Jobs");
+    }
+    let row_at = |position: u32| snapshot.jobs.get(position as usize).filter(|row| row.owned);
+    let listed =
+        snapshot.active.iter().map(|active| (&active.name, active.job.and_then(row_at).map(|row| &row.name)));
+    let known = |uid: &Uid| jobs.iter().find(|job| job.metadata.uid == *uid).map(|job| &job.metadata.name);
+    let wanted = cron_job.status.active.iter().map(|reference| (&reference.name, known(&reference.uid)));
+    (!listed.eq(wanted)).then_some("a list of active Jobs")
 }
 
 fn scheduled_s(job: &ObjectMeta) -> Option<i64> {

@@ -33,47 +33,14 @@ impl Preconditions {
         let before = commit.before.as_ref().map(Object::metadata);
         match (&cause.operation, before) {
             (Operation::RecordEvent(_), _) => Ok(()),
-            (Operation::CreatePod(manifest), None) => {
-                let name = commit.after.as_ref().map(|after| &after.metadata().name);
-                let is_first = self.created.insert((cause.process, cause.incarnation, cause.id));
-                if name != Some(&manifest.metadata.name) || !is_first {
-                    return Err(Violation::new(
-                        "C7",
-                        format!(
-                            "{} was asked for, and {name:?} was made, first: {is_first}",
-                            manifest.metadata.name
-                        ),
-                    ));
-                }
-                Ok(())
-            }
-            (Operation::CreateJob(manifest), None) => {
-                let name = commit.after.as_ref().map(|after| &after.metadata().name);
-                let is_first = self.created.insert((cause.process, cause.incarnation, cause.id));
-                if name == Some(&manifest.metadata.name) && is_first {
-                    return Ok(());
-                }
-                let why = format!("{} was asked for once, and {name:?} was made", manifest.metadata.name);
-                Err(Violation::new("C7", why))
-            }
+            (Operation::CreatePod(manifest), None) => self.made_once(&manifest.metadata, commit, cause),
+            (Operation::CreateJob(manifest), None) => self.made_once(&manifest.metadata, commit, cause),
             (Operation::WriteCronJobStatus(cron_job), Some(before)) => {
-                let expected = (&cron_job.metadata.uid, cron_job.metadata.resource_version);
-                if (&before.uid, before.resource_version) != expected {
-                    return wrong(format!(
-                        "{} was written over as if it were {}",
-                        before.resource_version, expected.1
-                    ));
-                }
+                is_as_seen(&cron_job.metadata, before).or_else(wrong)?;
                 stays_within(commit, &[])
             }
             (Operation::WriteJobStatus(job), Some(before)) => {
-                let expected = (&job.metadata.uid, job.metadata.resource_version);
-                if (&before.uid, before.resource_version) != expected {
-                    return wrong(format!(
-                        "{} was written over as if it were {}",
-                        before.resource_version, expected.1
-                    ));
-                }
+                is_as_seen(&job.metadata, before).or_else(wrong)?;
                 stays_within(commit, &[])
             }
             (Operation::UntrackPod { pod, resource_version }, Some(before)) => {
@@ -96,6 +63,17 @@ impl Preconditions {
             (operation, _) => wrong(format!("{operation:?} cannot lead to {:?}", commit.verb)),
         }
     }
+
+    /// C7: what was made is what was asked for, and nothing was made for the request before.
+    fn made_once(&mut self, asked: &ObjectMeta, commit: &Commit, cause: &Cause) -> Result<(), Violation> {
+        let made = commit.after.as_ref().map(|after| &after.metadata().name);
+        let is_first = self.created.insert((cause.process, cause.incarnation, cause.id));
+        if made == Some(&asked.name) && is_first {
+            return Ok(());
+        }
+        let why = format!("{} was asked for, and {made:?} was made, first: {is_first}", asked.name);
+        Err(Violation::new("C7", why))
+    }
 }
 
 /// A group of metadata fields that a write may change.
@@ -104,6 +82,14 @@ enum Field {
     Finalizers,
     Owners,
     Deletion,
+}
+
+/// A status is written to the very version that was seen.
+fn is_as_seen(written: &ObjectMeta, before: &ObjectMeta) -> Result<(), String> {
+    if (&before.uid, before.resource_version) == (&written.uid, written.resource_version) {
+        return Ok(());
+    }
+    Err(format!("{} was written over as if it were {}", before.resource_version, written.resource_version))
 }
 
 fn is_meant(target: &ObjectRef, before: &ObjectMeta, version: Option<ResourceVersion>) -> Result<(), String> {

@@ -162,6 +162,13 @@ pub fn job_made(commit: &Commit) -> bool {
     made(commit).is_some()
 }
 
+/// Whether a commit is the completion of a Job.
+#[must_use]
+pub fn job_completed(commit: &Commit) -> bool {
+    let is_complete = |object: &Option<Object>| matches!(object, Some(Object::Job(job)) if job.is_complete());
+    is_complete(&commit.after) && !is_complete(&commit.before)
+}
+
 /// Somebody deletes the Job that a commit is about, so many milliseconds later.
 #[must_use]
 pub fn delete_its_job(after_ms: u64) -> ScriptDeed {
