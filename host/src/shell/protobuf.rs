@@ -548,7 +548,8 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_of_another_kind_is_no_object() {
-        for length in 0..PODS.len() {
+        // The last four bytes are two empty texts.
+        for length in 0..PODS.len() - 4 {
             assert!(page(&PODS[..length]).is_err(), "{length}");
         }
         assert!(page(REFUSAL).is_err());
