@@ -20,8 +20,8 @@ use terms::{FieldRule, Term};
 const NO_SCHEDULE: &str = "NoSchedule";
 const NO_EXECUTE: &str = "NoExecute";
 
-/// Key and effect of the taints that every Pod of a DaemonSet bears, and of one that only those on the node's network
-/// bear (upstream: AddOrUpdateDaemonPodTolerations, whose order this is).
+/// Key and effect of the taints that every Pod of a DaemonSet bears (upstream: AddOrUpdateDaemonPodTolerations, whose
+/// order this is).
 const DEFAULT_TOLERATIONS: [(&str, &str); 6] = [
     ("node.kubernetes.io/not-ready", NO_EXECUTE),
     ("node.kubernetes.io/unreachable", NO_EXECUTE),
@@ -30,6 +30,7 @@ const DEFAULT_TOLERATIONS: [(&str, &str); 6] = [
     ("node.kubernetes.io/pid-pressure", NO_SCHEDULE),
     ("node.kubernetes.io/unschedulable", NO_SCHEDULE),
 ];
+/// The taint that those on the node's network bear as well.
 const HOST_NETWORK_TOLERATION: (&str, &str) = ("node.kubernetes.io/network-unavailable", NO_SCHEDULE);
 
 /// What a DaemonSet's template says of nodes, made ready once for all of them.
