@@ -51,8 +51,8 @@ pub struct Arguments {
     /// Further flags of `windlass run`, separated by spaces.
     #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
     windlass_flags: String,
-    /// Further flags of the built-in controller, separated by spaces, such as one that makes it speak JSON as
-    /// Windlass does: --kube-api-content-type=application/json.
+    /// Further flags of the built-in controller, separated by spaces, such as one that makes it speak JSON:
+    /// --kube-api-content-type=application/json.
     #[arg(long, value_name = "FLAGS", default_value = "", allow_hyphen_values = true)]
     built_in_flags: String,
 }
