@@ -141,6 +141,26 @@ fn the_hour_that_comes_twice_runs_each_of_its_instants_once() {
     }
 }
 
+/// Found by the simulator: the clocks go back by half an hour. 01:30 comes twice, and each time is run once.
+#[test]
+fn the_half_hour_that_comes_twice_runs_each_of_its_instants_once() {
+    // 2026-04-04T13:00:00Z, midnight on Lord Howe Island and two hours before the change.
+    let start_s = 1_775_307_600;
+    for seed in SEEDS {
+        let told = Story::new(seed)
+            .cron_job("*/30 1-3 * * *", 300 * MINUTE_MS, |spec| {
+                spec.time_zone = Some("Australia/Lord_Howe".into());
+            })
+            .begins(start_s)
+            .tell();
+        let made: Vec<u64> = told.jobs_made().map(|(at_ms, _)| at_ms / MINUTE_MS).collect();
+        told.must(
+            made == [60, 90, 120, 150, 180, 210, 240],
+            &format!("runs {made:?} minutes after the start"),
+        );
+    }
+}
+
 /// 32 (k/k#121763, #127678, all at once, and six hours early and again on time; nobody has explained it): a search
 /// with a clock that is wrong, and a process that dies.
 #[test]
