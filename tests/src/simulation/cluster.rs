@@ -466,8 +466,8 @@ pub fn replace_job(store: &mut Store, name: &str) {
     }
 }
 
-/// Whether there was an object of that name, which is gone now.
-fn remove_by_force(store: &mut Store, kind: Kind, name: &str) -> bool {
+/// Removes an object by force, finalizers and all; returns whether there was one.
+pub fn remove_by_force(store: &mut Store, kind: Kind, name: &str) -> bool {
     let Ok(object) = store.get(kind, NAMESPACE, name) else { return false };
     for finalizer in object.metadata().finalizers.iter() {
         let patch = MetadataPatch { remove_finalizer: Some(finalizer), ..MetadataPatch::default() };

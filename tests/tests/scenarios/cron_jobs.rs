@@ -2,9 +2,11 @@
 
 use windlass_core::cron_job::zone::Zone;
 use windlass_core::kube::{ConcurrencyPolicy, Kind, Labels, Object};
-use windlass_host::request::Operation;
+use windlass_host::request::{Operation, Outcome};
 use windlass_tests::simulation::cluster::cron::{keep, make_foreign_job, make_job_by_hand};
+use windlass_tests::simulation::cluster::remove_by_force;
 use windlass_tests::simulation::faults::Fault;
+use windlass_tests::simulation::record::Exchange;
 use windlass_tests::simulation::script::ScriptDeed;
 use windlass_tests::simulation::story::cron::{
     creates_job, delete_its_job, deletes_job, edit, job_completed, job_made, job_name, stored,
@@ -12,7 +14,7 @@ use windlass_tests::simulation::story::cron::{
 };
 use windlass_tests::simulation::story::{Story, change, hold};
 use windlass_tests::simulation::workload::PodFate;
-use windlass_tests::simulation::workload::cron::CronDeed;
+use windlass_tests::simulation::workload::cron::{CronDeed, template};
 
 /// Seeds with which each story is told.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=6;
@@ -263,6 +265,45 @@ fn a_job_made_by_hand_that_succeeds_is_told() {
     }
 }
 
+/// Found by the simulator: a run that is replaced is making Pods while its delete finds it gone.
+#[test]
+fn no_pod_is_made_for_a_run_that_its_delete_found_gone() {
+    for seed in SEEDS {
+        let endless = PodFate { start_ms: (5, 50), endless: true, ..PodFate::default() };
+        let told = Story::new(seed)
+            .cron_job_with("* * * * *", 3 * MINUTE_MS - 5_000, endless, |spec| {
+                spec.concurrency_policy = ConcurrencyPolicy::Replace;
+                spec.job_template.spec = wide_template();
+            })
+            .at("Jobs are seen late", 2 * MINUTE_MS - 100, hold(0, Kind::Job, 5_000))
+            .at(
+                "its Pods are removed",
+                2 * MINUTE_MS - 30,
+                change(0, |store| {
+                    let pods: Vec<_> =
+                        store.objects(Kind::Pod).map(|pod| pod.metadata().name.clone()).collect();
+                    for pod in pods {
+                        remove_by_force(store, Kind::Pod, &pod);
+                    }
+                }),
+            )
+            .at(
+                "and so is the Job",
+                2 * MINUTE_MS - 1,
+                change(0, |store| {
+                    remove_by_force(store, Kind::Job, &job_name(1));
+                }),
+            )
+            .tell();
+        told.must(told.minutes_made() == [1, 2], &format!("{:?}", told.minutes_made()));
+        let found_gone = |exchange: &&Exchange| {
+            deletes_job(&exchange.operation)
+                && matches!(&exchange.outcome, Outcome::Rejected(status) if status.is_not_found())
+        };
+        told.must(told.requests().iter().any(|exchange| found_gone(&exchange)), "the delete found no Job");
+    }
+}
+
 /// 37 (k/k#136920, an existing Job was not adopted): the create is answered with AlreadyExists, since the answer to
 /// an earlier one was lost, and the template names no namespace.
 #[test]
@@ -401,4 +442,11 @@ fn a_job_removed_before_the_status_tells_is_made_again_by_nobody_who_knew() {
             .tell();
         told.must(told.minutes_made() == [10], &format!("{:?}", told.minutes_made()));
     }
+}
+
+/// A template of a Job of many Pods, which take their time to be made.
+fn wide_template() -> Option<std::sync::Arc<serde_json::value::RawValue>> {
+    let text = template(0, None).spec?;
+    let wide = text.get().replacen('{', r#"{"parallelism":60,"completions":60,"#, 1);
+    serde_json::value::RawValue::from_string(wide).ok().map(Into::into)
 }
