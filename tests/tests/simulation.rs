@@ -34,15 +34,13 @@ fn every_predicate_holds_whatever_goes_wrong() {
     }
 }
 
-/// Beyond those of a plain run: a status written for another spec (8449), a Pod asked for after its Job was known
-/// to be gone (17730), and half an hour of clock change (3654).
+/// Beyond those of a plain run: half an hour of clock change. What other seeds found is told among the scenarios.
 #[test]
-fn seeds_that_once_found_something_hold() {
-    for seed in [3_654, 8_449, 17_730] {
-        let summary = simulation::run_seeds(seed, 1, 1, MOST_VIOLATIONS, &NativeEngine, None);
-        explain(&summary);
-        assert!(summary.violations.is_empty(), "seed {seed}");
-    }
+fn a_seed_that_once_found_something_holds() {
+    let seed = 3_654;
+    let summary = simulation::run_seeds(seed, 1, 1, MOST_VIOLATIONS, &NativeEngine, None);
+    explain(&summary);
+    assert!(summary.violations.is_empty(), "seed {seed}");
 }
 
 #[test]

@@ -12,6 +12,25 @@ use windlass_tests::simulation::workload::{Deed, NAMESPACE};
 /// Seeds with which each story is told.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=8;
 
+/// Found by the simulator: the answer to a verdict is lost, and the read that settles it shows a Job that people have
+/// resumed since. Its end was planned for one that never started.
+#[test]
+fn an_end_that_was_planned_for_another_spec_is_not_written() {
+    for seed in SEEDS {
+        let plan = job("work", |spec| (spec.completions, spec.suspend) = (Some(0), Some(true)));
+        let verdict = || status_comes_to(|job| holds(job, "SuccessCriteriaMet"));
+        let told = Story::new(seed)
+            .job(plan)
+            .meets("the answer is lost", 1, writes_status, Fault::AnswerLost)
+            .when("Jobs are seen late", 1, verdict(), hold(0, Kind::Job, 60_000))
+            .when("people resume it", 1, verdict(), suspend(100, false))
+            .tell();
+        let job = told.job("work");
+        told.must(job.is_complete(), &format!("{:?}", job.status));
+        told.must(job.status.start_time.is_some(), &format!("its start was left out: {:?}", job.status));
+    }
+}
+
 /// 6 (k/k#109485, #109486, a Job ended before its Pods were seen, and their finalizers stayed): no failure is
 /// borne, there are more indexes than one batch creates, and the first Pod fails while the rest are created.
 #[test]
