@@ -14,5 +14,7 @@ mod cron_jobs;
 mod outage;
 #[path = "real_cluster/process.rs"]
 mod process;
+#[path = "real_cluster/revisions.rs"]
+mod revisions;
 #[path = "real_cluster/usage.rs"]
 mod usage;
