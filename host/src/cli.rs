@@ -8,6 +8,8 @@ mod config_file;
 mod cron;
 mod engine;
 mod logging;
+mod output;
+mod revision_hash;
 mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -48,6 +50,8 @@ enum Command {
     /// Say what a CronJob's schedule means, without a cluster.
     #[cfg(feature = "simulate")]
     Cron(cron::Arguments),
+    /// Print the hash of the revision that a DaemonSet's template gets, without a cluster.
+    RevisionHash(revision_hash::Arguments),
     /// Print the version, that of the contract between host and core, and that of the time zones.
     Version,
     /// Print a script that completes commands and flags in a shell.
@@ -75,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         #[cfg(feature = "simulate")]
         Command::Cron(arguments) => cron::run(&arguments),
+        Command::RevisionHash(arguments) => revision_hash::run(&arguments),
         Command::Version => {
             println!("windlass {}", *VERSION);
             Ok(())

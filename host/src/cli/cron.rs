@@ -2,8 +2,6 @@
 
 mod instants;
 
-use std::io::{self, Write as _};
-
 use clap::Subcommand;
 use serde::Serialize;
 use windlass_core::cron_job::schedule::{MAX_YEARS_AHEAD, Schedule, ScheduleFault};
@@ -11,9 +9,9 @@ use windlass_core::cron_job::zone::{Zone, data_version};
 use windlass_core::kube::Time;
 use windlass_host::simulate::print::human_duration;
 
-use super::Failure;
 use super::values::Form;
 use super::wall_clock::unix_seconds;
+use super::{Failure, output};
 use instants::{Fire, coming};
 
 /// Most instants that one call prints.
@@ -72,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn next(arguments: &NextArguments) -> Result<(), Failure> {
-    let NextArguments { schedule: text, time_zone, count, from, output } = arguments;
+    let NextArguments { schedule: text, time_zone, count, from, output: form } = arguments;
     let zone = Zone::by_name(time_zone)
         .map_err(|fault| Failure::Usage(format!("--time-zone `{time_zone}` is no time zone: {fault}")))?;
     let schedule = Schedule::parse(text, zone).map_err(|fault| Failure::Usage(explain(text, &fault)))?;
@@ -86,17 +84,7 @@ fn next(arguments: &NextArguments) -> Result<(), Failure> {
         ends: instants.len() < *count as usize,
         instants: &instants,
     };
-    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("cannot write the result: {error}"));
-    let printed = match output {
-        Form::Text => table(&document),
-        Form::Json => serde_json::to_string_pretty(&document).map_err(|error| failed(&error))? + "\n",
-        Form::Yaml => serde_saphyr::to_string(&document).map_err(|error| failed(&error))?,
-    };
-    match io::stdout().write_all(printed.as_bytes()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| failed(&error)),
-    }
+    output::print(&document, *form, table)
 }
 
 /// The fault's sentence, and below it the text with a caret under what is to blame.
