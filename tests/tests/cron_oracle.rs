@@ -5,6 +5,8 @@
 mod generate;
 #[path = "cron_oracle/oracle.rs"]
 mod oracle;
+#[path = "oracle/program.rs"]
+mod program;
 
 use std::collections::BTreeSet;
 

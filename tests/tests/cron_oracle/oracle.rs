@@ -1,21 +1,16 @@
 //! The library that Kubernetes reads schedules with, as a program that answers questions.
 
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
+use std::io::Write as _;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
-use windlass_control_plane::Unavailable;
 
-/// The exit status by which the build says that this machine cannot build the program.
-const UNAVAILABLE: i32 = 77;
+use super::program::Program;
 
 /// The program, and an archive of our zone data for it, so that both sides know the same zones.
 pub(crate) struct Oracle {
-    program: PathBuf,
-    zones: tempfile::TempPath,
+    program: Program,
+    _zones: tempfile::TempPath,
 }
 
 /// A question about one schedule.
@@ -77,59 +72,26 @@ impl Oracle {
     /// The program, which is built first where it is absent.
     ///
     /// # Errors
-    /// [`Unavailable`], in the error's chain, where the machine cannot build it; any other error is a broken build.
+    /// As [`Program::locate`].
     pub(crate) fn locate() -> Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cron-oracle/build");
-        let output = Command::new("bash").arg(&script).stdin(Stdio::null()).output();
-        let output = output.with_context(|| format!("could not run {}", script.display()))?;
-        let last_line = |bytes: &[u8]| {
-            String::from_utf8_lossy(bytes).lines().last().unwrap_or_default().trim().to_owned()
-        };
-        if output.status.code() == Some(UNAVAILABLE) {
-            return Err(Unavailable { reason: last_line(&output.stderr) }.into());
-        }
-        ensure!(output.status.success(), "{} failed: {}", script.display(), last_line(&output.stderr));
         let mut archive = tempfile::Builder::new().prefix("zones-").suffix(".zip").tempfile()?;
         archive.write_all(&zone_archive())?;
-        Ok(Self { program: last_line(&output.stdout).into(), zones: archive.into_temp_path() })
+        let zones = archive.into_temp_path();
+        let environment = vec![("ZONEINFO", zones.as_os_str().to_owned()), ("TZ", "UTC".into())];
+        Ok(Self { program: Program::locate("cron-oracle", environment)?, _zones: zones })
     }
 
-    /// Gives `look` each question with its answer; the program works on the next meanwhile. `full` asks for the
-    /// instants themselves, not just a digest.
+    /// Gives `look` each question with its answer.
     pub(crate) fn ask<Q: Sync>(
         &self,
         questions: &[Q],
         request: impl Fn(&Q) -> Value + Send,
-        mut look: impl FnMut(&Q, &Value),
+        look: impl FnMut(&Q, &Value),
     ) -> Result<()> {
-        let mut child = Command::new(&self.program)
-            .env("ZONEINFO", self.zones.as_os_str())
-            .env("TZ", "UTC")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the oracle does not start")?;
-        let mut input = BufWriter::new(child.stdin.take().context("no pipe")?);
-        let mut answers = BufReader::new(child.stdout.take().context("no pipe")?).lines();
-        thread::scope(|scope| -> Result<()> {
-            let writer = scope.spawn(move || -> std::io::Result<()> {
-                for question in questions {
-                    writeln!(input, "{}", request(question))?;
-                }
-                input.flush()
-            });
-            for question in questions {
-                let answer = answers.next().context("the oracle ended early")??;
-                look(question, &serde_json::from_str(&answer)?);
-            }
-            writer.join().expect("the writer ends")?;
-            Ok(())
-        })?;
-        ensure!(child.wait()?.success(), "the oracle failed");
-        Ok(())
+        self.program.ask(questions, request, look)
     }
 
-    /// [`ask`](Self::ask) about schedules.
+    /// [`ask`](Self::ask) about schedules; `full` asks for the instants themselves, not just a digest.
     pub(crate) fn chains(
         &self,
         questions: &[Question],
