@@ -78,8 +78,8 @@ impl Active {
                 continue;
             }
             if job.row.terminating {
-                self.has_leaving |= job.made_for_s.is_some();
-            } else if job.made_for_s.is_some() {
+                self.has_leaving |= job.is_scheduled;
+            } else if job.is_scheduled {
                 self.listed.push(ActiveJob::Known(to_u32(position)));
                 self.replaceable.push(to_u32(position));
             } else if unexpected < MAX_UNEXPECTED {

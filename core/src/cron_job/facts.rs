@@ -25,7 +25,10 @@ pub(super) struct Facts<'snapshot> {
 pub(super) struct Known<'snapshot> {
     /// The Job.
     pub(super) row: &'snapshot JobRow,
-    /// The instant of the schedule for which it was made, seconds since the Unix epoch; absent: people made it.
+    /// Whether a schedule made it, as its name and its annotation say; else people did.
+    pub(super) is_scheduled: bool,
+    /// The instant of the schedule for which it was made, seconds since the Unix epoch; absent: people made it, or
+    /// the instant is none of this CronJob's.
     pub(super) made_for_s: Option<i64>,
     /// Whether the status lists it as active.
     pub(super) is_listed: bool,
@@ -50,8 +53,10 @@ impl<'snapshot> Facts<'snapshot> {
         // knows of one before the creation.
         let beginning_s = stored.map_or(cron_job.created_s, |stored| stored.min(cron_job.created_s));
         let is_ours = |at_s: &i64| *at_s >= beginning_s;
-        let known =
-            |row| Known { row, made_for_s: made_for_s(snapshot, row).filter(is_ours), is_listed: false };
+        let known = |row| {
+            let at_s = made_for_s(snapshot, row);
+            Known { row, is_scheduled: at_s.is_some(), made_for_s: at_s.filter(is_ours), is_listed: false }
+        };
         let mut jobs: Vec<Known<'_>> = snapshot.jobs.iter().map(known).collect();
         for position in snapshot.active.iter().filter_map(|active| active.job) {
             let job = jobs.get_mut(position as usize).ok_or(Fault::PositionOutOfRange)?;
