@@ -51,6 +51,13 @@ enum Command {
     #[cfg(feature = "simulate")]
     Cron(cron::Arguments),
     /// Print the hash of the revision that a DaemonSet's template gets, without a cluster.
+    ///
+    /// It is the value of the label controller-revision-hash on the Pods and the ControllerRevision that
+    /// Windlass makes for this template, and what the revision's name ends in. The DaemonSet must be as the
+    /// API server gives it, with all defaults and its status, such as:
+    ///
+    ///   kubectl get daemonset NAME -o json | windlass revision-hash -f -
+    #[command(verbatim_doc_comment)]
     RevisionHash(revision_hash::Arguments),
     /// Print the version, that of the contract between host and core, and that of the time zones.
     Version,

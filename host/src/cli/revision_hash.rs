@@ -14,15 +14,9 @@ use super::{Failure, output};
 /// Most bytes of a DaemonSet: several times what an API server stores of one object.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Prints the hash of the revision that a DaemonSet's template gets.
-///
-/// It is the value of the label controller-revision-hash on the Pods and the ControllerRevision that Windlass makes for
-/// this template, and what the revision's name ends in. The DaemonSet must be as the API server gives it, with all
-/// defaults and its status, such as:
-///
-///   kubectl get daemonset NAME -o json | windlass revision-hash -f -
+/// Which DaemonSet, and how its hash is printed.
 #[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true, verbatim_doc_comment)]
+#[command(arg_required_else_help = true)]
 pub(super) struct Arguments {
     /// DaemonSet in JSON, or - for standard input.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
