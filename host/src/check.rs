@@ -13,7 +13,7 @@ use crate::key::KeyKind;
 use crate::snapshot::{Gathered, Subject};
 
 /// Most steps of a plan.
-pub const MAX_STEPS: usize = 64;
+pub const MAX_STEPS: usize = 128;
 /// Most bytes of a memo.
 pub const MAX_MEMO_BYTES: usize = 64 * 1024;
 /// Most Pods that one plan may create, whatever the flags say.

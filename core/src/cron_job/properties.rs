@@ -19,7 +19,7 @@ use crate::view::{ActiveRow, CronJobFlags, CronJobSnapshot, CronJobView, JobRow,
 /// 2026-01-01T10:00:00Z.
 const START_S: i64 = 1_767_261_600;
 /// What host/src/check.rs allows.
-const MAX_STEPS: usize = 64;
+const MAX_STEPS: usize = 128;
 const MAX_MEMO_BYTES: usize = 64 * 1024;
 
 const SCHEDULES: [&str; 10] = [

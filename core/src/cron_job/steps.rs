@@ -28,8 +28,8 @@ pub(super) struct Decisions<'facts> {
 }
 
 impl Decisions<'_> {
-    /// The plan: what is replaced goes, then the Jobs come, then the status says so; history and Events wait for
-    /// nothing.
+    /// The plan: what is replaced goes, then the Jobs come, then the status says so, then it is told which Jobs left
+    /// the list; history and complaints wait for nothing.
     pub(super) fn into_plan(self) -> Plan {
         let mut plan = Plan {
             wake_at_ms: self.runs.next_s.map(|next_s| next_s.saturating_mul(1_000)),
@@ -52,7 +52,7 @@ impl Decisions<'_> {
         if !self.surplus.is_empty() {
             plan.push(Action::DeleteJobs(self.surplus.clone()), Vec::new());
         }
-        for event in self.active.left.iter().chain(&self.complaints) {
+        for event in &self.complaints {
             plan.push(Action::RecordEvent(event.clone()), Vec::new());
         }
         plan.memo = self.memo;
@@ -71,7 +71,8 @@ impl Decisions<'_> {
         self.write(plan, kept, self.last_scheduled(false), failed);
     }
 
-    /// Adds a status write, unless the status is so already.
+    /// Adds a status write, unless the status is so already, and what is told once it is stored: a write that is
+    /// refused is followed by another plan, which would tell it again.
     fn write(
         &self,
         plan: &mut Plan,
@@ -86,7 +87,10 @@ impl Decisions<'_> {
             && last_successful_time == stored.last_successful_time;
         if !is_same {
             let status = CronJobStatusWrite { active, last_schedule_time, last_successful_time };
-            plan.push(Action::WriteCronJobStatus(status), after);
+            let write = plan.push(Action::WriteCronJobStatus(status), after);
+            for event in &self.active.left {
+                plan.push(Action::RecordEvent(event.clone()), vec![Dependency::succeeded(write)]);
+            }
         }
     }
 

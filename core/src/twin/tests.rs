@@ -248,7 +248,7 @@ fn a_cron_jobs_listed_job_that_is_not_given_is_to_be_read() {
     let plan = answer(&request(&found)).unwrap();
     assert_eq!(plan["read"], Value::Null);
     let verbs: Vec<&Value> = requests(&plan).iter().map(|request| &request["verb"]).collect();
-    assert_eq!(verbs, ["create", "updateStatus", "updateStatus", "recordEvent"]);
+    assert_eq!(verbs, ["create", "updateStatus", "recordEvent", "updateStatus", "recordEvent"]);
 }
 
 #[test]
