@@ -106,7 +106,9 @@ impl World {
 
     /// Suspends the CronJob.
     pub(super) async fn suspend(&self) -> Result<()> {
-        self.change_cron_job(json!({ "spec": { "suspend": true } })).await
+        self.change_cron_job(json!({ "spec": { "suspend": true } })).await?;
+        // It may be the last that a script does: what is compared is what the watch has told by then.
+        self.until("the CronJob suspended", |seen| seen.cron_job["spec"]["suspend"] == json!(true)).await
     }
 
     /// Lets the CronJob go on.
