@@ -11,6 +11,8 @@ pub enum Fault {
     UnequalColumns,
     /// The snapshot names a position that its columns do not have.
     PositionOutOfRange,
+    /// The snapshot holds a text that cannot be read.
+    MalformedText,
 }
 
 impl Fault {
@@ -21,6 +23,7 @@ impl Fault {
             Self::UnsupportedKind => "unsupported_kind",
             Self::UnequalColumns => "unequal_columns",
             Self::PositionOutOfRange => "position_out_of_range",
+            Self::MalformedText => "malformed_text",
         }
     }
 }
@@ -30,7 +33,8 @@ impl fmt::Display for Fault {
         formatter.write_str(match self {
             Self::UnsupportedKind => "this version of the core does not reconcile objects of this kind",
             Self::UnequalColumns => "the host's snapshot has columns of unequal length",
-            Self::PositionOutOfRange => "the host's snapshot names a Pod that its columns do not hold",
+            Self::PositionOutOfRange => "the host's snapshot names a position that its columns do not hold",
+            Self::MalformedText => "the host's snapshot holds a text that cannot be read",
         })
     }
 }

@@ -6,6 +6,8 @@
 mod controller_revision;
 mod cron_job;
 mod cron_manifest;
+mod daemon_set;
+mod daemon_template;
 mod job;
 mod manifest;
 mod meta;
@@ -15,12 +17,18 @@ mod placement;
 mod pod;
 mod project;
 mod project_cron;
+mod project_daemon;
 mod status;
 mod time;
 
 pub use controller_revision::{ControllerRevision, RevisionManifest};
 pub use cron_job::{ConcurrencyPolicy, CronJob, CronJobSpec, CronJobStatus, JobTemplate, ObjectReference};
 pub use cron_manifest::JobManifest;
+pub use daemon_set::{
+    DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy, IntOrPercent, RollingUpdateDaemonSet,
+    TEMPLATE_GENERATION_ANNOTATION, TEMPLATE_GENERATION_LABEL,
+};
+pub use daemon_template::DaemonTemplate;
 pub use job::{
     CompletionMode, ConditionStatus, Job, JobCondition, JobSpec, JobStatus, OnExitCodes, OnExitCodesOperator,
     OnPodCondition, PodFailurePolicy, PodFailurePolicyAction, PodFailurePolicyRule, PodReplacementPolicy,
@@ -44,6 +52,7 @@ pub use project::{failed_pod, job_status, job_view, pod_row, uncounted_pods};
 pub use project_cron::{
     active_rows, cron_job_row, cron_job_status, cron_job_view, job_reference, scheduled_instant,
 };
+pub use project_daemon::{daemon_pod_row, daemon_set_status, daemon_set_view};
 pub use status::ApiStatus;
 pub use time::Time;
 
@@ -80,11 +89,16 @@ pub enum Kind {
     Pod,
     /// v1 Node.
     Node,
+    /// apps/v1 DaemonSet.
+    DaemonSet,
+    /// apps/v1 ControllerRevision.
+    ControllerRevision,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::CronJob, Self::Job, Self::Pod, Self::Node];
+    pub const ALL: [Self; 6] =
+        [Self::CronJob, Self::Job, Self::Pod, Self::Node, Self::DaemonSet, Self::ControllerRevision];
 
     /// Name of the kind as manifests spell it.
     #[must_use]
@@ -94,6 +108,8 @@ impl Kind {
             Self::Job => "Job",
             Self::Pod => "Pod",
             Self::Node => "Node",
+            Self::DaemonSet => "DaemonSet",
+            Self::ControllerRevision => "ControllerRevision",
         }
     }
 
@@ -103,6 +119,7 @@ impl Kind {
         match self {
             Self::CronJob | Self::Job => "batch/v1",
             Self::Pod | Self::Node => "v1",
+            Self::DaemonSet | Self::ControllerRevision => "apps/v1",
         }
     }
 
@@ -114,6 +131,8 @@ impl Kind {
             Self::Job => "jobs",
             Self::Pod => "pods",
             Self::Node => "nodes",
+            Self::DaemonSet => "daemonsets",
+            Self::ControllerRevision => "controllerrevisions",
         }
     }
 }
@@ -129,6 +148,10 @@ pub enum Object {
     Pod(Arc<Pod>),
     /// v1 Node.
     Node(Arc<Node>),
+    /// apps/v1 DaemonSet.
+    DaemonSet(Arc<DaemonSet>),
+    /// apps/v1 ControllerRevision.
+    ControllerRevision(Arc<ControllerRevision>),
 }
 
 impl Object {
@@ -140,6 +163,8 @@ impl Object {
             Self::Job(_) => Kind::Job,
             Self::Pod(_) => Kind::Pod,
             Self::Node(_) => Kind::Node,
+            Self::DaemonSet(_) => Kind::DaemonSet,
+            Self::ControllerRevision(_) => Kind::ControllerRevision,
         }
     }
 
@@ -151,6 +176,8 @@ impl Object {
             Self::Job(job) => &job.metadata,
             Self::Pod(pod) => &pod.metadata,
             Self::Node(node) => &node.metadata,
+            Self::DaemonSet(set) => &set.metadata,
+            Self::ControllerRevision(revision) => &revision.metadata,
         }
     }
 }

@@ -3,11 +3,15 @@
 //! Each step names the steps that it follows and how they must have ended. Independent steps run at once;
 //! what does not depend on a failed step still happens.
 
+mod daemon_set;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::kube::{JobCondition, Str, Time};
 use crate::view::UncountedPods;
+
+pub use daemon_set::DaemonSetAction;
 
 /// What is to be done for one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +89,8 @@ pub enum Action {
     DeleteJobs(Vec<u32>),
     /// Replace the CronJob's status.
     WriteCronJobStatus(CronJobStatusWrite),
+    /// What is done for a DaemonSet.
+    DaemonSet(DaemonSetAction),
     /// Record an Event on the object that is reconciled.
     RecordEvent(EventRecord),
 }

@@ -4,6 +4,7 @@
 //! resourceVersions, orders them by name, so that positions are the same on every run.
 
 mod cron_job;
+mod daemon_set;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,6 +13,10 @@ use alloc::vec::Vec;
 use crate::kube::{JobCondition, PodFailurePolicy, PodPhase, Str, SuccessPolicy, Time, Uid};
 
 pub use cron_job::{ActiveRow, CronJobFlags, CronJobSnapshot, CronJobView, JobRow, JobState};
+pub use daemon_set::{
+    DaemonPodColumns, DaemonPodRow, DaemonSetFlags, DaemonSetSnapshot, DaemonSetStatusView, DaemonSetView,
+    GONE_NODE, NO_NODE, NodeColumns, OwnedRevision, UpdateStrategy,
+};
 
 /// Stands in an index column for "no valid completion index".
 pub const NO_INDEX: u32 = u32::MAX;
@@ -214,6 +219,8 @@ pub mod pod_flag {
     pub const ORPHAN: u16 = 1 << 5;
     /// It was bound to a node.
     pub const BOUND: u16 = 1 << 6;
+    /// Its label says the number of the DaemonSet's present template (never of a Job's Pod).
+    pub const OF_GENERATION: u16 = 1 << 7;
 }
 
 /// One Pod as the columns hold it; made once per object version.

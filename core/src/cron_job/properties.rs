@@ -225,6 +225,7 @@ fn check_step(step: &Step, snapshot: &CronJobSnapshot, slots: &mut usize) -> Res
         | Action::UntrackPods(_)
         | Action::AdoptPods(_)
         | Action::ReleasePods(_)
+        | Action::DaemonSet(_)
         | Action::WriteJobStatus(_)
         | Action::DeleteJob => {
             prop_assert!(false, "{:?}", step.action);

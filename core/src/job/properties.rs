@@ -397,6 +397,7 @@ impl World {
             Action::WriteJobStatus(write) => self.store(write, crossing)?,
             Action::RecordEvent(_) => {}
             Action::AdoptPods(_)
+            | Action::DaemonSet(_)
             | Action::ReleasePods(_)
             | Action::DeleteJob
             | Action::CreateJobs(_)

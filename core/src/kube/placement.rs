@@ -167,6 +167,23 @@ impl PlacementSpec {
     }
 }
 
+impl Affinity {
+    /// The node that a Pod with this affinity may alone run on, as the controller of DaemonSets writes it: the value of
+    /// the first requirement that names a node (upstream: util.GetTargetNodeName).
+    #[must_use]
+    pub fn only_node(&self) -> Option<&Str> {
+        let required = self.node_affinity.as_ref()?.required.as_ref()?;
+        let fields = required.node_selector_terms.iter().flat_map(|term| &term.match_fields);
+        let names = |field: &&NodeSelectorRequirement| {
+            &*field.key == NODE_NAME_FIELD && field.operator == NodeSelectorOperator::In
+        };
+        match &fields.into_iter().find(names)?.values[..] {
+            [name] => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl NodeSelectorTerm {
     /// Whether it requires nothing, and so matches no node.
     #[must_use]

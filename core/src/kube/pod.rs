@@ -69,6 +69,9 @@ pub struct PodSpec {
     /// Always, OnFailure or Never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<Str>,
+    /// Node on which alone it may run, as its affinity says.
+    #[serde(rename = "affinity", skip_serializing_if = "Option::is_none", with = "pinned")]
+    pub pinned_to: Option<Str>,
     /// Names of the init containers that run along with the containers; the others are not kept.
     #[serde(rename = "initContainers", skip_serializing_if = "Vec::is_empty", with = "sidecars")]
     pub sidecars: Vec<Str>,
@@ -169,6 +172,28 @@ pub struct ContainerStateTerminated {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
+}
+
+/// The node of a Pod that its affinity ties to one, as DaemonSets' Pods are before they are bound.
+mod pinned {
+    use alloc::string::String;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
+    use serde_json::value::RawValue;
+
+    use super::Str;
+    use crate::kube::{Affinity, pod_affinity};
+
+    pub(super) fn serialize<S: Serializer>(node: &Option<Str>, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(node) = node else { return serializer.serialize_none() };
+        let text: String = pod_affinity(None, node).map_err(ser::Error::custom)?;
+        RawValue::from_string(text).map_err(ser::Error::custom)?.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Str>, D::Error> {
+        let affinity = Option::<Affinity>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(affinity.only_node().cloned())
+    }
 }
 
 /// Sidecars as the API writes them: init containers whose restartPolicy is Always.

@@ -61,14 +61,15 @@ impl Scene<'_> {
             Action::RecordEvent(record) => {
                 Vec::from([event(target(Kind::CronJob, &self.cron_job.metadata), record)])
             }
-            // These are for Jobs.
+            // These are for other kinds.
             Action::CreatePods(_)
             | Action::DeletePods { .. }
             | Action::UntrackPods(_)
             | Action::AdoptPods(_)
             | Action::ReleasePods(_)
             | Action::WriteJobStatus(_)
-            | Action::DeleteJob => Vec::new(),
+            | Action::DeleteJob
+            | Action::DaemonSet(_) => Vec::new(),
         };
         Ok(StepDocument {
             after: after(&step.after),

@@ -284,8 +284,11 @@ impl Scene<'_> {
                 target: job_target(job),
                 propagation_policy: Some("Foreground"),
             }),
-            // These are for CronJobs.
-            Action::CreateJobs(_) | Action::DeleteJobs(_) | Action::WriteCronJobStatus(_) => Vec::new(),
+            // These are for other kinds.
+            Action::CreateJobs(_)
+            | Action::DeleteJobs(_)
+            | Action::WriteCronJobStatus(_)
+            | Action::DaemonSet(_) => Vec::new(),
             Action::RecordEvent(record) => of_job(&|job| event(job_target(job), record)),
         })
     }
