@@ -2,5 +2,6 @@
 
 mod canonical_json;
 pub mod history;
+pub mod naming;
 pub mod placement;
 pub mod revision;

@@ -1,8 +1,26 @@
 //! The one hash of the core, in two widths, and the letters in which names show it.
 
+use alloc::string::String;
+
 /// Letters of what a name ends in: upstream's, without vowels and digits that could spell words
 /// (apimachinery, util/rand).
 pub(crate) const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Letters in the suffix of a name (upstream: apiserver, names.SimpleNameGenerator).
+const SUFFIX_LENGTH: usize = 5;
+
+/// Five letters from a hash, for the end of a name; two of 14 million are alike.
+pub(crate) fn suffix(hash: &Fnv) -> String {
+    let base = ALPHABET.len() as u64;
+    let mut rest = hash.finish();
+    let mut letters = String::with_capacity(SUFFIX_LENGTH);
+    for _ in 0..SUFFIX_LENGTH {
+        let letter = usize::try_from(rest % base).ok().and_then(|position| ALPHABET.get(position));
+        letters.push(char::from(letter.copied().unwrap_or(b'b')));
+        rest /= base;
+    }
+    letters
+}
 
 /// FNV-1a of 64 bits (draft-eastlake-fnv): small, and the same on every platform.
 pub(crate) struct Fnv(u64);

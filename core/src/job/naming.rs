@@ -5,12 +5,10 @@
 
 use alloc::string::String;
 
-use crate::hash::{ALPHABET, Fnv};
+use crate::hash::{self, Fnv};
 use crate::kube::{PreparedTemplate, Str};
 use crate::plan::PodSlot;
 
-/// Letters in a suffix (upstream: apiserver, names.SimpleNameGenerator).
-const SUFFIX_LENGTH: usize = 5;
 /// Most attempts looked at for one name. More children than this would have to exist under names of one
 /// Job; past it the last name is given though taken, and the server's AlreadyExists settles it.
 const MAX_ATTEMPTS: u32 = 1 << 20;
@@ -54,15 +52,7 @@ pub fn suffix(owner_uid: &str, slot: PodSlot, attempt: u32) -> String {
     hash.write(&[0xff, u8::from(slot.index.is_some())]);
     hash.write(&slot.index.unwrap_or(0).to_le_bytes());
     hash.write(&attempt.to_le_bytes());
-    let mut rest = hash.finish();
-    let mut letters = String::with_capacity(SUFFIX_LENGTH);
-    for _ in 0..SUFFIX_LENGTH {
-        let base = ALPHABET.len() as u64;
-        let letter = usize::try_from(rest % base).ok().and_then(|position| ALPHABET.get(position));
-        letters.push(char::from(letter.copied().unwrap_or(b'b')));
-        rest /= base;
-    }
-    letters
+    hash::suffix(&hash)
 }
 
 #[cfg(test)]
