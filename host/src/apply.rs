@@ -3,6 +3,7 @@
 //! One executor for every controller. It sends nothing itself: the state machine pulls requests from it
 //! while there is room, and tells it how they ended.
 
+mod daemon_set;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +14,15 @@ use windlass_core::kube::{
     ApiStatus, Job, Object, ObjectReference, PodFailurePolicyAction, PodPhase, PodReplacementPolicy,
     PreparedTemplate, Uid, failed_pod,
 };
-use windlass_core::plan::{Action, EventRecord, Needs, Plan, Read, SyncAction};
+use windlass_core::plan::{Action, DaemonSetAction, EventRecord, Needs, Plan, Read, SyncAction};
 use windlass_core::view::{OrphanOwner, OrphanSnapshot};
 
 use crate::cache::{Cache, PodEntry};
 use crate::check::CheckedPlan;
 use crate::engine::Snapshot;
 use crate::key::{Key, KeyKind};
-use crate::request::{Flow, Operation, Term};
-use crate::snapshot::{Gathered, KnownPods, Subject};
+use crate::request::{DaemonSetOperation, Flow, Operation, Term};
+use crate::snapshot::{DaemonScene, Gathered, KnownPods, Subject};
 
 /// Most writes of one key in flight: all that a process has.
 const MAX_WRITES: usize = Flow::Write.limit();
@@ -59,6 +60,8 @@ pub struct Execution {
     pub sync: Option<SyncStart>,
     children: Vec<Arc<PodEntry>>,
     jobs: Vec<Arc<Job>>,
+    /// Nodes, revisions and template of a DaemonSet.
+    daemon: Option<DaemonScene>,
     /// Jobs that this plan created, or found created, by the position of their slot.
     created_jobs: BTreeMap<usize, Arc<Job>>,
     /// Positions of the Pods that the Job's status lists as uncounted, as far as is known; sorted.
@@ -219,6 +222,7 @@ impl Execution {
             sync: None,
             children: gathered.children,
             jobs: gathered.jobs,
+            daemon: gathered.daemon,
             created_jobs: BTreeMap::new(),
             recorded_before: recorded.clone(),
             recorded,
@@ -244,6 +248,7 @@ impl Execution {
             })),
             children: Vec::new(),
             jobs: Vec::new(),
+            daemon: None,
             subject: Subject::Orphan,
             scope: KeyKind::OrphanPod,
             known: KnownPods::default(),
@@ -335,7 +340,12 @@ impl Execution {
     /// Whether every Pod was created that was to be; `None` if there was none, or they are not all settled.
     #[must_use]
     pub fn creates_succeeded(&self) -> Option<bool> {
-        let creates = self.steps.iter().find(|step| matches!(step.action, Action::CreatePods(_)))?;
+        let creates = self.steps.iter().find(|step| {
+            matches!(
+                step.action,
+                Action::CreatePods(_) | Action::DaemonSet(DaemonSetAction::CreatePods { .. })
+            )
+        })?;
         match creates.state {
             State::Succeeded => Some(true),
             State::Failed => Some(false),
@@ -363,7 +373,10 @@ impl Execution {
             self.stored_status = true;
         }
         let untracks_first = matches!(step.action, Action::DeletePods { untrack: true, .. });
-        let creates = matches!(step.action, Action::CreatePods(_));
+        let creates = matches!(
+            step.action,
+            Action::CreatePods(_) | Action::DaemonSet(DaemonSetAction::CreatePods { .. })
+        );
         let length = step.action_len();
         let State::Running(progress) = &mut step.state else { return };
         progress.in_flight = progress.in_flight.saturating_sub(1);
@@ -391,6 +404,7 @@ impl Execution {
             }
             (Object::Job(now), Subject::Job(job)) => *job = now.clone(),
             (Object::CronJob(now), Subject::CronJob(cron_job)) => *cron_job = now.clone(),
+            (Object::DaemonSet(now), Subject::DaemonSet(set)) => *set = now.clone(),
             _ => {}
         }
     }
@@ -427,7 +441,9 @@ impl Execution {
             }
             Action::WriteJobStatus(status) if self.is_current(status) => State::Succeeded,
             _ if step.action_len() == 0 => State::Succeeded,
-            Action::CreatePods(_) if !self.start_creates_fast => {
+            Action::CreatePods(_) | Action::DaemonSet(DaemonSetAction::CreatePods { .. })
+                if !self.start_creates_fast =>
+            {
                 State::Running(Progress { window: 1, ..Progress::default() })
             }
             Action::UntrackPods(pods) => {
@@ -502,6 +518,20 @@ impl Execution {
             | Action::CreateJobs(_)
             | Action::DeleteJobs(_) => stopped,
             Action::WriteJobStatus(_) | Action::WriteCronJobStatus(_) => outdated,
+            Action::DaemonSet(ref action) => match action {
+                DaemonSetAction::CreatePods { .. }
+                | DaemonSetAction::DeletePods(_)
+                | DaemonSetAction::CreateRevision { .. }
+                | DaemonSetAction::RenumberRevision { .. } => stopped,
+                DaemonSetAction::WriteStatus(_) => outdated,
+                DaemonSetAction::AdoptPods(_)
+                | DaemonSetAction::ReleasePods(_)
+                | DaemonSetAction::RelabelPods { .. }
+                | DaemonSetAction::AdoptRevisions(_)
+                | DaemonSetAction::ReleaseRevisions(_)
+                | DaemonSetAction::LabelRevision { .. }
+                | DaemonSetAction::DeleteRevisions(_) => false,
+            },
             Action::UntrackPods(_)
             | Action::AdoptPods(_)
             | Action::ReleasePods(_)
@@ -578,6 +608,7 @@ impl StepRun {
             | Action::ReleasePods(pods) => pods.len(),
             Action::CreateJobs(slots) => slots.len(),
             Action::DeleteJobs(jobs) => jobs.len(),
+            Action::DaemonSet(action) => daemon_set::action_len(action),
             Action::WriteJobStatus(_)
             | Action::WriteCronJobStatus(_)
             | Action::DeleteJob
@@ -606,6 +637,7 @@ pub fn refusal(operation: &Operation, status: &ApiStatus) -> Refusal {
         Operation::UntrackPod { .. } | Operation::ReleasePod { .. } => (true, true),
         Operation::AdoptPod { .. } => (true, false),
         Operation::DeletePod(_) | Operation::DeleteJob { .. } => (false, true),
+        Operation::DaemonSet(operation) => (operation.patches(), operation.ends().is_some()),
         Operation::CreatePod(_)
         | Operation::CreateJob(_)
         | Operation::WriteJobStatus(_)
@@ -613,7 +645,12 @@ pub fn refusal(operation: &Operation, status: &ApiStatus) -> Refusal {
         | Operation::Get { .. }
         | Operation::RecordEvent(_) => (false, false),
     };
-    let creates = matches!(operation, Operation::CreatePod(_) | Operation::CreateJob(_));
+    let creates = matches!(
+        operation,
+        Operation::CreatePod(_)
+            | Operation::CreateJob(_)
+            | Operation::DaemonSet(DaemonSetOperation::CreateRevision(_))
+    );
     if status.is_not_found() && ends {
         Refusal::AlreadySo
     } else if status.code == 409

@@ -5,24 +5,27 @@
 //! object and never removes it: only the watch, or a list, does.
 
 mod cron_jobs;
+mod daemon_sets;
 mod pods;
 #[cfg(test)]
 mod tests;
 
 pub use cron_jobs::CronJobEntry;
+pub use daemon_sets::{DaemonSetEntry, Meaning};
 pub use pods::PodEntry;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    Job, JobManifest, JobStatus, Kind, Labels, Object, Pod, ResourceVersion, Str, Uid, cron_job_row,
-    job_view, scheduled_instant,
+    ControllerRevision, Job, JobManifest, JobStatus, Kind, Labels, Node, Object, Pod, ResourceVersion, Str,
+    Uid, cron_job_row, job_view, scheduled_instant,
 };
 use windlass_core::view::JobView;
 
 use crate::key::Name;
 use cron_jobs::CronJobCache;
+use daemon_sets::DaemonSetCache;
 use pods::PodCache;
 
 /// Most uids of gone Jobs that are remembered; of an older one a live read has to say that it is gone.
@@ -101,6 +104,32 @@ pub enum Change {
         /// The CronJob.
         name: Name,
     },
+    /// A DaemonSet is new or different.
+    DaemonSet {
+        /// The DaemonSet.
+        name: Name,
+        /// Whether a plan made before is out of date.
+        spec: bool,
+    },
+    /// A DaemonSet is gone.
+    DaemonSetGone {
+        /// The DaemonSet.
+        name: Name,
+    },
+    /// A node is new, gone, or has other labels or taints.
+    Node {
+        /// As it was; absent if it was not known.
+        before: Option<Arc<Node>>,
+        /// As it is; absent if it is gone.
+        after: Option<Arc<Node>>,
+    },
+    /// A revision is new, different or gone.
+    Revision {
+        /// The revision.
+        name: Name,
+        /// Uids of its controller before and after, the same or not.
+        owners: [Option<Uid>; 2],
+    },
     /// A Pod is new, different or gone.
     Pod {
         /// The Pod.
@@ -124,6 +153,7 @@ pub struct Cache {
     /// The newest instant for which a CronJob has had a Job here, by its uid.
     newest_runs: BTreeMap<Uid, i64>,
     cron_jobs: CronJobCache,
+    daemon_sets: DaemonSetCache,
     pods: PodCache,
     reached: BTreeMap<Kind, ResourceVersion>,
     gone_jobs: BTreeSet<Uid>,
@@ -142,12 +172,7 @@ impl Cache {
         let at = object.metadata().resource_version;
         self.reach(object.kind(), at);
         let name = Name::of(object.metadata());
-        match object {
-            Object::Job(_) => self.remove_job(&name, at, changes),
-            Object::Pod(_) => self.pods.remove(&name, at, changes),
-            Object::CronJob(_) => self.remove_cron_job(&name, at, changes),
-            Object::Node(_) => {}
-        }
+        self.remove(object.kind(), &name, at, changes);
     }
 
     /// Notes that the watch of `kind` has reached `version`.
@@ -175,15 +200,14 @@ impl Cache {
             Kind::Job => self.jobs.keys().filter(|name| !listed.contains(name)).cloned().collect(),
             Kind::Pod => self.pods.names().filter(|name| !listed.contains(name)).cloned().collect(),
             Kind::CronJob => self.cron_jobs.names().filter(|name| !listed.contains(name)).cloned().collect(),
-            Kind::Node => Vec::new(),
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {
+                let mut known = self.daemon_sets.names_of(kind);
+                known.retain(|name| !listed.contains(name));
+                known
+            }
         };
         for name in gone {
-            match kind {
-                Kind::Job => self.remove_job(&name, version, changes),
-                Kind::Pod => self.pods.remove(&name, version, changes),
-                Kind::CronJob => self.remove_cron_job(&name, version, changes),
-                Kind::Node => {}
-            }
+            self.remove(kind, &name, version, changes);
         }
         for object in objects {
             self.upsert(object, changes);
@@ -219,7 +243,9 @@ impl Cache {
             }
             Kind::Pod => self.pods.mark_removed(name, uid, changes),
             Kind::CronJob => self.cron_jobs.mark_removed(name, uid),
-            Kind::Node => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {
+                self.daemon_sets.mark_removed(kind, name, uid);
+            }
         }
     }
 
@@ -279,6 +305,51 @@ impl Cache {
         self.cron_jobs.len()
     }
 
+    /// The DaemonSet of that name.
+    #[must_use]
+    pub fn daemon_set(&self, name: &Name) -> Option<&DaemonSetEntry> {
+        self.daemon_sets.get(name)
+    }
+
+    /// Name of the DaemonSet with that uid.
+    #[must_use]
+    pub fn daemon_set_name(&self, uid: &Uid) -> Option<&Name> {
+        self.daemon_sets.name(uid)
+    }
+
+    /// All DaemonSets.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = (&Name, &DaemonSetEntry)> {
+        self.daemon_sets.sets()
+    }
+
+    /// Number of cached DaemonSets.
+    #[must_use]
+    pub fn daemon_set_count(&self) -> usize {
+        self.daemon_sets.count()
+    }
+
+    /// DaemonSets of a namespace whose selector matches `labels`.
+    #[must_use]
+    pub fn daemon_sets_selecting(&self, namespace: &Str, labels: &Labels) -> Vec<Name> {
+        self.daemon_sets.selecting(namespace, labels)
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<Node>> {
+        self.daemon_sets.nodes()
+    }
+
+    /// Revisions of a namespace, whosever they are, by name.
+    pub fn revisions(&self, namespace: &Str) -> impl Iterator<Item = &Arc<ControllerRevision>> {
+        self.daemon_sets.revisions(namespace)
+    }
+
+    /// The revision of that name.
+    #[must_use]
+    pub fn revision(&self, name: &Name) -> Option<&Arc<ControllerRevision>> {
+        self.daemon_sets.revision(name)
+    }
+
     /// Whether the watch or a list removed the Job with that uid, which therefore never comes back.
     #[must_use]
     pub fn has_seen_go(&self, uid: &Uid) -> bool {
@@ -310,6 +381,12 @@ impl Cache {
     /// Pods that reconcile has to see whose controller has that uid, in order of name.
     pub fn crossing_pods_of(&self, uid: &Uid) -> impl Iterator<Item = &Arc<PodEntry>> {
         self.pods.crossing(uid)
+    }
+
+    /// All Pods whose controller has that uid and that are not gone, in order of name.
+    #[must_use]
+    pub fn pods_of(&self, uid: &Uid) -> Vec<Arc<PodEntry>> {
+        self.pods.of(uid)
     }
 
     /// How many Pods have a controller of that uid, marked and ended ones included.
@@ -350,7 +427,21 @@ impl Cache {
                     self.forget_runs_if_gone(&gone);
                 }
             }
-            Object::Node(_) => {}
+            Object::Node(node) => self.daemon_sets.upsert_node(node, changes),
+            Object::DaemonSet(set) => self.daemon_sets.upsert(set, changes),
+            Object::ControllerRevision(revision) => self.daemon_sets.upsert_revision(revision, changes),
+        }
+    }
+
+    /// Removes an object that is not newer than `at`.
+    fn remove(&mut self, kind: Kind, name: &Name, at: ResourceVersion, changes: &mut Vec<Change>) {
+        match kind {
+            Kind::Job => self.remove_job(name, at, changes),
+            Kind::Pod => self.pods.remove(name, at, changes),
+            Kind::CronJob => self.remove_cron_job(name, at, changes),
+            Kind::Node => self.daemon_sets.remove_node(name, at, changes),
+            Kind::DaemonSet => self.daemon_sets.remove(name, at, changes),
+            Kind::ControllerRevision => self.daemon_sets.remove_revision(name, at, changes),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A guest's plan is checked before anything is done: the host does not trust what it returns.
 
 mod cron_job;
+mod daemon_set;
 
 use std::fmt;
 
@@ -63,6 +64,12 @@ pub enum PlanDefect {
     ScheduledTwice,
     /// A Pod is uncounted twice in one status.
     DuplicateUncounted,
+    /// A node is named that the snapshot does not have, or twice.
+    UnknownNode,
+    /// A revision is named that the snapshot does not have or that is another's, or a hash that no revision has.
+    ForeignRevision,
+    /// A status says what cannot be.
+    FalseStatus,
     /// A read is asked for whose answer the snapshot holds already: it would be asked for ever.
     RepeatedRead,
     /// A read is asked for together with steps, though nothing may be decided before its answer.
@@ -88,6 +95,9 @@ impl PlanDefect {
             Self::ForeignJob => "foreign_job",
             Self::ScheduledTwice => "scheduled_twice",
             Self::DuplicateUncounted => "duplicate_uncounted",
+            Self::UnknownNode => "unknown_node",
+            Self::ForeignRevision => "foreign_revision",
+            Self::FalseStatus => "false_status",
             Self::RepeatedRead => "repeated_read",
             Self::ReadWithSteps => "read_with_steps",
             Self::WakeInThePast => "wake_in_the_past",
@@ -135,10 +145,11 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
 fn check_read(read: Read, plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
     let is_answered = match (read, &*gathered.snapshot) {
         (Read::Owner, Snapshot::Job(snapshot)) => snapshot.live_owner.is_some(),
+        (Read::Owner, Snapshot::DaemonSet(snapshot)) => snapshot.live_owner.is_some(),
         (Read::ActiveJobs, Snapshot::CronJob(snapshot)) => !snapshot.active.iter().any(ActiveRow::is_open),
         // The host itself reads the owner of a Pod before the core is asked.
         (Read::Owner, Snapshot::CronJob(_) | Snapshot::Orphan(_))
-        | (Read::ActiveJobs, Snapshot::Job(_) | Snapshot::Orphan(_)) => {
+        | (Read::ActiveJobs, Snapshot::Job(_) | Snapshot::DaemonSet(_) | Snapshot::Orphan(_)) => {
             return Err(PlanDefect::ForbiddenAction);
         }
     };
@@ -155,7 +166,7 @@ fn check_wake(plan: &Plan, gathered: &Gathered) -> Result<(), PlanDefect> {
     match &*gathered.snapshot {
         Snapshot::CronJob(snapshot) if at_ms > snapshot.now_ms => Ok(()),
         Snapshot::CronJob(_) => Err(PlanDefect::WakeInThePast),
-        Snapshot::Job(_) | Snapshot::Orphan(_) => Err(PlanDefect::ForbiddenAction),
+        Snapshot::Job(_) | Snapshot::DaemonSet(_) | Snapshot::Orphan(_) => Err(PlanDefect::ForbiddenAction),
     }
 }
 
@@ -163,6 +174,7 @@ fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(
     let job = match &gathered.subject {
         Subject::Job(job) => job,
         Subject::CronJob(_) => return cron_job::check_step(step, gathered),
+        Subject::DaemonSet(_) => return daemon_set::check_step(step, gathered, creates),
         Subject::Orphan => {
             return match &step.action {
                 Action::UntrackPods(pods) if pods.as_slice() == [0] => Ok(()),
@@ -282,6 +294,7 @@ mod tests {
             snapshot,
             children,
             jobs: Vec::new(),
+            daemon: None,
             subject,
             scope: KeyKind::Job,
             known: crate::snapshot::KnownPods::default(),

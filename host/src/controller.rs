@@ -9,6 +9,7 @@
 
 mod answers;
 mod correlate;
+mod daemon_sets;
 mod enqueue;
 mod events;
 mod hold;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 use windlass_core::kube::Kind;
 use windlass_core::policy::{BuiltIn, Policy};
-use windlass_core::view::{CronJobFlags, JobFlags};
+use windlass_core::view::{CronJobFlags, DaemonSetFlags, JobFlags};
 
 use crate::Now;
 use crate::apply::{Execution, SyncStart};
@@ -59,6 +60,8 @@ pub struct Config {
     pub job: JobFlags,
     /// What the CronJob logic reads.
     pub cron_job: CronJobFlags,
+    /// What the DaemonSet logic reads.
+    pub daemon_set: DaemonSetFlags,
     /// Seed of the jitter in retries.
     pub seed: u64,
 }
@@ -70,12 +73,14 @@ pub struct Controllers {
     pub job: bool,
     /// CronJobs.
     pub cron_job: bool,
+    /// DaemonSets, their Pods and revisions.
+    pub daemon_set: bool,
 }
 
 impl Default for Controllers {
-    /// All of them.
+    /// Jobs and CronJobs: DaemonSets are run where they are asked for.
     fn default() -> Self {
-        Self { job: true, cron_job: true }
+        Self { job: true, cron_job: true, daemon_set: false }
     }
 }
 
@@ -85,9 +90,9 @@ impl Controllers {
     pub fn kinds(self) -> Vec<Kind> {
         let is_needed = |kind: &Kind| match kind {
             Kind::CronJob => self.cron_job,
-            Kind::Job => true,
-            Kind::Pod => self.job,
-            Kind::Node => false,
+            Kind::Job => self.job || self.cron_job,
+            Kind::Pod => self.job || self.daemon_set,
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => self.daemon_set,
         };
         Kind::ALL.into_iter().filter(is_needed).collect()
     }
@@ -164,8 +169,8 @@ pub struct Controller {
     leading: Option<Term>,
     shutting_down: bool,
     carried: BTreeMap<Key, KeyState>,
-    /// How each Job went so far, for when and how much is done for it.
-    paces: BTreeMap<Name, Pace>,
+    /// How each Job and DaemonSet went so far, for when and how much is done for it.
+    paces: BTreeMap<Key, Pace>,
     running: BTreeMap<RunId, RunningKey>,
     executing: BTreeMap<Key, Execution>,
     turn: VecDeque<Key>,
@@ -415,9 +420,16 @@ impl Controller {
     fn forget_job(&mut self, name: &Name) {
         self.carried.remove(&Key::Job(name.clone()));
         self.carried.remove(&Key::TimeToLive(name.clone()));
-        self.paces.remove(name);
+        self.paces.remove(&Key::Job(name.clone()));
         self.held.remove(&Key::Job(name.clone()));
         self.supersede(&Key::Job(name.clone()));
+    }
+
+    fn forget_daemon_set(&mut self, name: &Name) {
+        let key = Key::DaemonSet(name.clone());
+        self.carried.remove(&key);
+        self.paces.remove(&key);
+        self.supersede(&key);
     }
 
     fn forget_cron_job(&mut self, name: &Name) {

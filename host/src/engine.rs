@@ -5,7 +5,7 @@ use std::sync::Arc;
 use windlass_core::fault::Fault;
 use windlass_core::plan::Plan;
 use windlass_core::policy::Policy;
-use windlass_core::view::{CronJobSnapshot, JobSnapshot, OrphanSnapshot};
+use windlass_core::view::{CronJobSnapshot, DaemonSetSnapshot, JobSnapshot, OrphanSnapshot};
 
 pub mod native;
 #[cfg(feature = "wasm")]
@@ -22,6 +22,8 @@ pub enum Snapshot {
     Job(JobSnapshot),
     /// A CronJob with its Jobs.
     CronJob(CronJobSnapshot),
+    /// A DaemonSet with its Pods and revisions, and all nodes.
+    DaemonSet(DaemonSetSnapshot),
     /// A Pod that may have lost its Job.
     Orphan(OrphanSnapshot),
 }

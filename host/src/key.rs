@@ -38,11 +38,13 @@ pub enum KeyKind {
     OrphanPod,
     /// [`Key::CronJob`].
     CronJob,
+    /// [`Key::DaemonSet`].
+    DaemonSet,
 }
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Job, Self::TimeToLive, Self::OrphanPod, Self::CronJob];
+    pub const ALL: [Self; 5] = [Self::Job, Self::TimeToLive, Self::OrphanPod, Self::CronJob, Self::DaemonSet];
 
     /// Name of upstream's workqueue for such keys, as its metrics label it.
     #[must_use]
@@ -52,6 +54,7 @@ impl KeyKind {
             Self::TimeToLive => "ttl_jobs_to_delete",
             Self::OrphanPod => "job_orphan_pod",
             Self::CronJob => "cronjob",
+            Self::DaemonSet => "daemonset",
         }
     }
 }
@@ -67,6 +70,8 @@ pub enum Key {
     OrphanPod(Name),
     /// A CronJob and its Jobs.
     CronJob(Name),
+    /// A DaemonSet with its Pods and revisions, and all nodes.
+    DaemonSet(Name),
 }
 
 impl Key {
@@ -74,7 +79,11 @@ impl Key {
     #[must_use]
     pub fn name(&self) -> &Name {
         match self {
-            Self::Job(name) | Self::TimeToLive(name) | Self::OrphanPod(name) | Self::CronJob(name) => name,
+            Self::Job(name)
+            | Self::TimeToLive(name)
+            | Self::OrphanPod(name)
+            | Self::CronJob(name)
+            | Self::DaemonSet(name) => name,
         }
     }
 
@@ -86,6 +95,7 @@ impl Key {
             Self::TimeToLive(_) => KeyKind::TimeToLive,
             Self::OrphanPod(_) => KeyKind::OrphanPod,
             Self::CronJob(_) => KeyKind::CronJob,
+            Self::DaemonSet(_) => KeyKind::DaemonSet,
         }
     }
 }
@@ -97,6 +107,7 @@ impl fmt::Display for Key {
             Self::TimeToLive(_) => "time-to-live",
             Self::OrphanPod(_) => "orphan-pod",
             Self::CronJob(_) => "cron-job",
+            Self::DaemonSet(_) => "daemon-set",
         };
         write!(formatter, "{kind} {}", self.name())
     }

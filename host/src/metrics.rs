@@ -256,7 +256,7 @@ impl Metrics {
             Notice::ReadRefused { status, .. } => {
                 self.reads_refused.get_or_create(&Code { code: status.code }).inc();
             }
-            Notice::Refused { .. } | Notice::EventLost { .. } => {}
+            Notice::Refused { .. } | Notice::TemplateUnreadable { .. } | Notice::EventLost { .. } => {}
         }
     }
 
@@ -315,6 +315,9 @@ impl Metrics {
         self.cache_objects.get_or_create(&Resource { resource: "jobs" }).set(signed(cache.job_count()));
         let cron_jobs = signed(cache.cron_job_count());
         self.cache_objects.get_or_create(&Resource { resource: "cronjobs" }).set(cron_jobs);
+        let daemon_sets = signed(cache.daemon_set_count());
+        self.cache_objects.get_or_create(&Resource { resource: "daemonsets" }).set(daemon_sets);
+        self.cache_objects.get_or_create(&Resource { resource: "nodes" }).set(signed(cache.nodes().len()));
         self.cache_objects.get_or_create(&Resource { resource: "pods" }).set(signed(cache.pod_count()));
         self.synced.set(i64::from(synced));
     }

@@ -1,11 +1,15 @@
 //! Requests to the API server and their outcomes: values, whoever carries them.
 
+mod daemon_set;
+
 use std::sync::Arc;
 
 use windlass_core::kube::{
     ApiStatus, CronJob, Job, JobManifest, Kind, Object, ObjectMeta, OwnerReference, PodManifest,
     ResourceVersion, Str, Uid,
 };
+
+pub use daemon_set::DaemonSetOperation;
 
 /// Identity of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +24,7 @@ pub struct Term(pub u64);
 pub enum Flow {
     /// Reads that settle an outcome or that a plan asked for.
     Read,
-    /// Everything that changes Pods, Jobs and CronJobs, status included.
+    /// Everything that changes objects, status included.
     Write,
     /// Events, which are never worth a delay of anything else.
     Event,
@@ -151,6 +155,8 @@ pub enum Operation {
     },
     /// Replace a CronJob's status; metadata carries the resourceVersion.
     WriteCronJobStatus(Arc<CronJob>),
+    /// What only DaemonSets ask.
+    DaemonSet(DaemonSetOperation),
     /// Read one object, not from a lagging cache.
     Get {
         /// Kind.
@@ -196,6 +202,7 @@ impl EventManifest {
     pub fn controller(&self) -> &'static str {
         match self.kind {
             Kind::CronJob => "cronjob-controller",
+            Kind::DaemonSet | Kind::ControllerRevision => "daemonset-controller",
             Kind::Job | Kind::Pod | Kind::Node => "job-controller",
         }
     }
@@ -226,6 +233,9 @@ impl Operation {
             Self::CreateJob(_) => "create jobs",
             Self::DeleteJob { .. } => "delete jobs",
             Self::WriteCronJobStatus(_) => "update cronjobs/status",
+            Self::DaemonSet(operation) => operation.describe(),
+            Self::Get { kind: Kind::DaemonSet, .. } => "get daemonsets",
+            Self::Get { kind: Kind::ControllerRevision, .. } => "get controllerrevisions",
             Self::Get { kind: Kind::CronJob, .. } => "get cronjobs",
             Self::Get { kind: Kind::Job, .. } => "get jobs",
             Self::Get { kind: Kind::Pod, .. } => "get pods",

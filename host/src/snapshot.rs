@@ -1,13 +1,15 @@
 //! From the cache to the one value that reconcile sees.
 
 mod cron_job;
+mod daemon_set;
 
 pub use cron_job::cron_job;
+pub use daemon_set::{DaemonScene, daemon_set};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_core::kube::{CronJob, Job, Kind, ObjectMeta, Pod, Uid, failed_pod, uncounted_pods};
+use windlass_core::kube::{CronJob, DaemonSet, Job, Kind, ObjectMeta, Pod, Uid, failed_pod, uncounted_pods};
 use windlass_core::view::{
     JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
 };
@@ -26,6 +28,8 @@ pub struct Gathered {
     pub children: Vec<Arc<PodEntry>>,
     /// The Job at each position, of a CronJob's.
     pub jobs: Vec<Arc<Job>>,
+    /// What else positions stand for, of a DaemonSet's.
+    pub daemon: Option<DaemonScene>,
     /// The object that the key stands for.
     pub subject: Subject,
     /// What the key allows a plan to do.
@@ -41,6 +45,8 @@ pub enum Subject {
     Job(Arc<Job>),
     /// A CronJob.
     CronJob(Arc<CronJob>),
+    /// A DaemonSet.
+    DaemonSet(Arc<DaemonSet>),
     /// A Pod that may have lost its Job; it is the only child.
     Orphan,
 }
@@ -51,7 +57,7 @@ impl Subject {
     pub fn job(&self) -> Option<&Arc<Job>> {
         match self {
             Self::Job(job) => Some(job),
-            Self::CronJob(_) | Self::Orphan => None,
+            Self::CronJob(_) | Self::DaemonSet(_) | Self::Orphan => None,
         }
     }
 
@@ -60,7 +66,16 @@ impl Subject {
     pub fn cron_job(&self) -> Option<&Arc<CronJob>> {
         match self {
             Self::CronJob(cron_job) => Some(cron_job),
-            Self::Job(_) | Self::Orphan => None,
+            Self::Job(_) | Self::DaemonSet(_) | Self::Orphan => None,
+        }
+    }
+
+    /// The DaemonSet, if it is one.
+    #[must_use]
+    pub fn daemon_set(&self) -> Option<&Arc<DaemonSet>> {
+        match self {
+            Self::DaemonSet(set) => Some(set),
+            Self::Job(_) | Self::CronJob(_) | Self::Orphan => None,
         }
     }
 
@@ -76,6 +91,7 @@ impl Subject {
         match self {
             Self::Job(job) => Some((Kind::Job, &job.metadata)),
             Self::CronJob(cron_job) => Some((Kind::CronJob, &cron_job.metadata)),
+            Self::DaemonSet(set) => Some((Kind::DaemonSet, &set.metadata)),
             Self::Orphan => None,
         }
     }
@@ -150,7 +166,7 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
     let snapshot = Arc::new(Snapshot::Job(snapshot));
     let known = KnownPods { arrivals: cache.pod_arrivals(), of_job: cache.pod_count_of(&job.metadata.uid) };
     let (subject, scope) = (Subject::Job(job.clone()), KeyKind::Job);
-    Some(Gathered { snapshot, children, jobs: Vec::new(), subject, scope, known })
+    Some(Gathered { snapshot, children, jobs: Vec::new(), daemon: None, subject, scope, known })
 }
 
 /// The snapshot of a Job that has ended, for its time to live alone: without Pods, which have no say in it.
@@ -179,6 +195,7 @@ pub fn time_to_live(
         snapshot,
         children: Vec::new(),
         jobs: Vec::new(),
+        daemon: None,
         subject: Subject::Job(entry.job.clone()),
         scope: KeyKind::TimeToLive,
         known: KnownPods::default(),
@@ -207,6 +224,7 @@ pub fn orphan(cache: &Cache, name: &Name, flags: &JobFlags, live: Option<LiveOwn
         snapshot,
         children: vec![entry.clone()],
         jobs: Vec::new(),
+        daemon: None,
         subject: Subject::Orphan,
         scope: KeyKind::OrphanPod,
         known: KnownPods::default(),

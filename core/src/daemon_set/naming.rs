@@ -14,7 +14,7 @@ const MAX_ATTEMPTS: u32 = 1 << 12;
 #[must_use]
 pub fn pod_name(set: &DaemonSet, node_uid: &str, hash: &str, taken: &dyn Fn(&str) -> bool) -> Str {
     let prefix = DaemonTemplate::name_prefix(set);
-    let mut attempt = 0;
+    let mut attempt: u32 = 0;
     loop {
         let mut fnv = Fnv::default();
         for part in [&*set.metadata.uid, node_uid, hash] {

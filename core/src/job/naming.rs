@@ -62,6 +62,7 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
+    use crate::hash::ALPHABET;
     use crate::kube::Job;
 
     const UID: &str = "5a1d8f4e-0b5e-4f4b-9d5c-3f6a2a7e9c10";

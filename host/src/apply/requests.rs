@@ -78,6 +78,7 @@ impl Execution {
                 let status = cron_job_status(&cron_job.status, status, |active| self.reference_to(active));
                 Some(Operation::WriteCronJobStatus(Arc::new(CronJob { status, ..CronJob::clone(cron_job) })))
             }
+            Action::DaemonSet(action) => self.daemon_set_operation(&action.clone(), ticket.item, cache),
             Action::RecordEvent(_) => None,
         }
     }
@@ -144,7 +145,7 @@ impl Execution {
         job.map(|job| job_reference(job))
     }
 
-    fn child(&self, position: u32) -> Option<&PodEntry> {
+    pub(super) fn child(&self, position: u32) -> Option<&PodEntry> {
         self.children.get(position as usize).map(AsRef::as_ref)
     }
 }
@@ -159,6 +160,6 @@ pub(super) fn recorded(gathered: &Gathered) -> Vec<u32> {
     positions
 }
 
-fn reference(entry: &PodEntry) -> ObjectRef {
+pub(super) fn reference(entry: &PodEntry) -> ObjectRef {
     ObjectRef::of(&entry.pod.metadata)
 }

@@ -106,6 +106,17 @@ impl PodCache {
         self.by_controller.get(uid).into_iter().flat_map(|owned| owned.crossing.values())
     }
 
+    /// All Pods of a controller that are not gone, by name.
+    pub(super) fn of(&self, uid: &Uid) -> Vec<Arc<PodEntry>> {
+        let Some(owned) = self.by_controller.get(uid) else { return Vec::new() };
+        let all = owned.crossing.values().chain(owned.settled.values());
+        let mut pods: Vec<Arc<PodEntry>> = all.filter(|entry| !entry.removed).cloned().collect();
+        if !owned.settled.is_empty() {
+            pods.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
+        }
+        pods
+    }
+
     pub(super) fn count_of(&self, uid: &Uid) -> usize {
         self.by_controller.get(uid).map_or(0, Owned::len)
     }

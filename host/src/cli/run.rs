@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use windlass_core::kube::Str;
-use windlass_core::view::{CronJobFlags, JobFlags};
+use windlass_core::view::{CronJobFlags, DaemonSetFlags, JobFlags};
 use windlass_host::controller::{Config, Controllers};
 use windlass_host::metrics::Metrics;
 use windlass_host::shell::{self, STARTUP_TIMEOUT, Settings, ShellFault};
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// Kubeconfig to use [default: KUBECONFIG, ~/.kube/config, or the service account of the Pod].
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Controllers to run, separated by commas [default: job,cron-job].
+    /// Controllers to run, separated by commas: job, cron-job, daemon-set [default: job,cron-job].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     controllers: Option<Vec<ControllerName>>,
     /// Whether to hold a lease while acting: only false is possible in this version, so run one process.
@@ -148,6 +148,7 @@ impl Plan {
             Some(names) => Controllers {
                 job: names.contains(&ControllerName::Job),
                 cron_job: names.contains(&ControllerName::CronJob),
+                daemon_set: names.contains(&ControllerName::DaemonSet),
             },
         };
         let zone = flags.cron_job_time_zone.or(file.cron_job_time_zone);
@@ -204,7 +205,7 @@ impl Plan {
                 burst: burst.unwrap_or_else(|| whole(rate).max(MIN_BURST)),
                 workers,
                 startup_timeout: startup_timeout.map_or(STARTUP_TIMEOUT, |length| length.0),
-                controller: Config { controllers, job, cron_job, seed: seed() },
+                controller: Config { controllers, job, cron_job, daemon_set: DaemonSetFlags::default(), seed: seed() },
                 user_agent: concat!("windlass/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             engine: flags.engine.or(file.engine).unwrap_or_default(),

@@ -14,6 +14,8 @@ pub(super) enum ControllerName {
     Job,
     /// CronJobs of batch/v1.
     CronJob,
+    /// DaemonSets of apps/v1.
+    DaemonSet,
 }
 
 /// The name of a time zone that the built-in data has.

@@ -9,7 +9,7 @@ use crate::Now;
 use crate::apply::{Execution, Failure, Refusal, Settled, Ticket, refusal};
 use crate::backoff::Backoff;
 use crate::key::{Key, Name};
-use crate::request::{Flow, Operation, Outcome, RequestId};
+use crate::request::{DaemonSetOperation, Flow, Operation, Outcome, RequestId};
 
 /// Wait before a read is tried again that was not answered, or that the server could not answer for now.
 pub(super) const READ_BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 10_000 };
@@ -148,6 +148,14 @@ impl Controller {
                 self.cache.acknowledged(answer.clone(), &mut changes);
             }
             (Operation::DeletePod(_) | Operation::DeleteJob { .. }, _) => self.confirm_gone(now, operation),
+            (Operation::DaemonSet(DaemonSetOperation::DeleteRevision(_)), Some(answer))
+                if is_kept(answer.metadata()) =>
+            {
+                self.cache.acknowledged(answer.clone(), &mut changes);
+            }
+            (Operation::DaemonSet(DaemonSetOperation::DeleteRevision(_)), _) => {
+                self.confirm_gone(now, operation);
+            }
             // The answer to a patch that removes what kept the object shows it once more.
             (_, Some(object)) if is_ended(object.metadata()) => self.confirm_gone(now, operation),
             (_, Some(object)) => self.cache.acknowledged(object.clone(), &mut changes),
@@ -164,6 +172,10 @@ impl Controller {
             | Operation::DeletePod(pod)
             | Operation::ReleasePod { pod, .. } => (Kind::Pod, pod),
             Operation::DeleteJob { job, .. } => (Kind::Job, job),
+            Operation::DaemonSet(operation) => match operation.ends() {
+                Some(ended) => ended,
+                None => return,
+            },
             Operation::CreatePod(_)
             | Operation::CreateJob(_)
             | Operation::AdoptPod { .. }
@@ -223,21 +235,21 @@ impl Controller {
         self.run_again_with_reads(now, &key);
     }
 
-    /// Starts a plan of nothing but a live read of the Job of that name.
-    pub(super) fn begin_read(&mut self, mut execution: Execution, job: Name) {
+    /// Starts a plan of nothing but a live read of the owner of that kind and name, which is to have this uid.
+    pub(super) fn begin_read(&mut self, mut execution: Execution, kind: Kind, owner: Name, uid: Uid) {
         let key = execution.key.clone();
-        let uid = match execution.subject.job() {
-            Some(job) => job.metadata.uid.clone(),
-            None => {
-                let pod = self.cache.pod(key.name());
-                let owner = pod.and_then(|entry| entry.pod.metadata.controller());
-                owner.map(|owner| owner.uid.clone()).unwrap_or_default()
-            }
-        };
         execution.reads_pending += 1;
         self.executing.insert(key.clone(), execution);
         let purpose = Purpose::Owner { uid };
-        self.reads.push_back(ReadDue { key, target: job, kind: Kind::Job, purpose, tries: 0 });
+        self.reads.push_back(ReadDue { key, target: owner, kind, purpose, tries: 0 });
+    }
+
+    /// Starts a live read of the Job that the Pod at `key` names as its controller.
+    pub(super) fn begin_read_of_job(&mut self, execution: Execution, job: Name) {
+        let pod = self.cache.pod(execution.key.name());
+        let owner = pod.and_then(|entry| entry.pod.metadata.controller());
+        let uid = owner.map(|owner| owner.uid.clone()).unwrap_or_default();
+        self.begin_read(execution, Kind::Job, job, uid);
     }
 
     fn read_answered(&mut self, now: Now, mut read: ReadDue, outcome: Outcome) {
@@ -364,6 +376,7 @@ impl Controller {
             (Operation::WriteJobStatus(sent), Some(Object::Job(now))) => {
                 now.metadata.uid == sent.metadata.uid && now.status == sent.status
             }
+            (Operation::DaemonSet(operation), _) => operation.has_happened(found.as_ref(), owner.as_ref()),
             _ => false,
         };
         if happened && found.is_none() {
@@ -392,6 +405,7 @@ impl Controller {
         let (kind, metadata) = match operation {
             Operation::WriteJobStatus(job) => (Kind::Job, &job.metadata),
             Operation::WriteCronJobStatus(cron_job) => (Kind::CronJob, &cron_job.metadata),
+            Operation::DaemonSet(DaemonSetOperation::WriteStatus(set)) => (Kind::DaemonSet, &set.metadata),
             _ => return,
         };
         let mut changes = Vec::new();
@@ -452,6 +466,7 @@ fn target_of(operation: &Operation) -> (Kind, Name) {
         Operation::WriteJobStatus(job) => (Kind::Job, Name::of(&job.metadata)),
         Operation::CreateJob(manifest) => (Kind::Job, Name::of(&manifest.metadata)),
         Operation::WriteCronJobStatus(cron_job) => (Kind::CronJob, Name::of(&cron_job.metadata)),
+        Operation::DaemonSet(operation) => operation.target(),
         Operation::DeleteJob { job, .. } => {
             (Kind::Job, Name { namespace: job.namespace.clone(), name: job.name.clone() })
         }

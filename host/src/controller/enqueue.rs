@@ -21,8 +21,9 @@ impl Controller {
                 if *spec {
                     self.supersede(&Key::Job(name.clone()));
                 }
-                let due_for_job = if *spec { due } else { self.due_after_change(now, name) };
-                self.queue.add(&Key::Job(name.clone()), due_for_job);
+                let key = Key::Job(name.clone());
+                let due_for_job = if *spec { due } else { self.due_after_change(now, &key) };
+                self.queue.add(&key, due_for_job);
                 self.enqueue_end_of_job(due, name, *is_new);
                 if !self.adopts(name) {
                     self.enqueue_pods_without_controller(due, &name.namespace);
@@ -62,16 +63,35 @@ impl Controller {
                 self.stats.held_pods_deleted += u64::from(held[0] && !held[1]);
                 for uid in owners.iter().flatten() {
                     if let Some(job) = self.cache.job_name(uid) {
+                        let key = Key::Job(job.clone());
                         let due = if *is_passive {
                             due.saturating_add(u64::from(self.config.job.sync_batch_ms))
                         } else {
-                            self.due_after_change(now, job)
+                            self.due_after_change(now, &key)
                         };
-                        let key = Key::Job(job.clone());
                         self.queue.add(&key, due);
                     }
+                    self.enqueue_daemon_set(now, uid);
                 }
-                self.enqueue_pod_itself(due, name);
+                if self.config.controllers.job {
+                    self.enqueue_pod_itself(due, name);
+                }
+                self.enqueue_adopting_daemon_sets(now, name);
+            }
+            Change::DaemonSet { name, spec } => self.enqueue_changed_daemon_set(now, name, *spec),
+            Change::DaemonSetGone { name } => {
+                self.forget_daemon_set(name);
+                // One of the same name may have come in its place.
+                self.queue.add(&Key::DaemonSet(name.clone()), due);
+            }
+            Change::Node { before, after } => {
+                self.enqueue_daemon_sets_of_node(now, before.as_deref(), after.as_deref());
+            }
+            Change::Revision { name, owners } => {
+                for uid in owners.iter().flatten() {
+                    self.enqueue_daemon_set(now, uid);
+                }
+                self.enqueue_heirs_of_revision(now, name);
             }
         }
     }
@@ -85,9 +105,9 @@ impl Controller {
         }
     }
 
-    /// When a Job is looked at of which something changed, milliseconds of the monotonic clock.
-    pub(super) fn due_after_change(&self, now: Now, name: &Name) -> u64 {
-        self.paces.get(name).map_or(now.monotonic_ms, |pace| pace.due(now))
+    /// When a Job or DaemonSet is looked at of which something changed, milliseconds of the monotonic clock.
+    pub(super) fn due_after_change(&self, now: Now, key: &Key) -> u64 {
+        self.paces.get(key).map_or(now.monotonic_ms, |pace| pace.due(now))
     }
 
     /// Queues the time to live of a Job that has ended, and tells of one that another controller manages.

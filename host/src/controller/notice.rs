@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use windlass_core::daemon_set::revision::TemplateFault;
 use windlass_core::kube::{ApiStatus, Job, Kind, Str};
 use windlass_core::plan::SyncAction;
 
@@ -101,6 +102,13 @@ pub enum Notice {
         /// Value of its `spec.managedBy`.
         by: Str,
     },
+    /// A DaemonSet's template is none of a Pod, which no API server stores: nothing is done for it.
+    TemplateUnreadable {
+        /// The DaemonSet.
+        name: Name,
+        /// What is wrong.
+        fault: TemplateFault,
+    },
     /// A Job was deleted because its time to live was over.
     JobExpired {
         /// Its key.
@@ -176,6 +184,9 @@ impl fmt::Display for Notice {
             Self::PodCreation { succeeded: false, .. } => formatter.write_str("a Pod was not created"),
             Self::FailureHandled { action } => {
                 write!(formatter, "the failure of a Pod was handled by its Job's policy: {action}")
+            }
+            Self::TemplateUnreadable { name, fault } => {
+                write!(formatter, "DaemonSet {name} is left alone: {fault}")
             }
             Self::ManagedElsewhere { name, by } => {
                 write!(formatter, "job {name} is managed by {by}, and left alone")

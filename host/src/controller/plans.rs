@@ -15,10 +15,10 @@ use crate::snapshot::Subject;
 impl Controller {
     pub(super) fn begin(&mut self, now: Now, execution: Execution) {
         let key = execution.key.clone();
-        match (execution.read, execution.subject.job()) {
-            (Some(Read::Owner), Some(job)) => {
-                let job = Name::of(&job.metadata);
-                return self.begin_read(execution, job);
+        match (execution.read, execution.subject.regarding()) {
+            (Some(Read::Owner), Some((kind, metadata))) => {
+                let (owner, uid) = (Name::of(metadata), metadata.uid.clone());
+                return self.begin_read(execution, kind, owner, uid);
             }
             (Some(Read::ActiveJobs), _) => return self.begin_reads_of_active(now, execution),
             (Some(Read::Owner), None) | (None, _) => {}
@@ -119,10 +119,9 @@ impl Controller {
         }
     }
 
-    /// Notes how a plan went for the pace of its Job; gives when what it did is looked at.
+    /// Notes how a plan went for the pace of its key, where it has one; gives when what it did is looked at.
     pub(super) fn planned(&mut self, now: Now, execution: &Execution) -> u64 {
-        let Key::Job(name) = &execution.key else { return now.monotonic_ms };
-        let Some(pace) = self.paces.get_mut(name) else { return now.monotonic_ms };
+        let Some(pace) = self.paces.get_mut(&execution.key) else { return now.monotonic_ms };
         pace.planned(now, execution.writes);
         if let Some(succeeded) = execution.creates_succeeded() {
             pace.creates_succeed = succeeded;

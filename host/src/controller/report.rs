@@ -54,12 +54,13 @@ impl Controller {
                         self.notice(Notice::JobExpired { key: key.clone(), late_ms });
                     }
                 }
-                Subject::Orphan => {}
+                Subject::DaemonSet(_) | Subject::Orphan => {}
             },
             Operation::UntrackPod { .. }
             | Operation::AdoptPod { .. }
             | Operation::ReleasePod { .. }
             | Operation::WriteCronJobStatus(_)
+            | Operation::DaemonSet(_)
             | Operation::Get { .. }
             | Operation::RecordEvent(_) => {}
         }
@@ -82,7 +83,7 @@ impl Controller {
     }
 
     fn notice_creation(&mut self, key: &Key, succeeded: bool) {
-        if let Some(execution) = self.executing.get(key) {
+        if let (Some(execution), Key::Job(_)) = (self.executing.get(key), key) {
             let reason = execution.creation;
             self.notice(Notice::PodCreation { reason, succeeded });
         }

@@ -56,9 +56,7 @@ impl Controller {
         };
         let mut execution = Execution::new(run.key.clone(), run.term, checked, run.gathered);
         execution.sync = run.sync;
-        if let Key::Job(name) = &run.key {
-            execution.start_creates_fast = self.paces.get(name).is_some_and(|pace| pace.creates_succeed);
-        }
+        execution.start_creates_fast = self.paces.get(&run.key).is_some_and(|pace| pace.creates_succeed);
         if run.superseded {
             execution.stop();
         }
@@ -77,7 +75,7 @@ impl Controller {
         let carried = self.carried.get(&key).map(|state| state.carried.clone()).unwrap_or_default();
         let gathered = match &key {
             Key::Job(name) => {
-                let pace = self.paces.entry(name.clone()).or_default();
+                let pace = self.paces.entry(key.clone()).or_default();
                 let gathered = snapshot::job(&self.cache, name, &pace.flags(flags), now, &carried);
                 pace.looks(now, gathered.as_ref().map_or(0, |gathered| gathered.children.len()));
                 gathered.map(Gathered::without_time_to_live)
@@ -86,10 +84,17 @@ impl Controller {
             Key::OrphanPod(name) => {
                 let unread = carried.live_owner.is_none();
                 if let Some(job) = snapshot::orphan_needs_read(&self.cache, name, flags).filter(|_| unread) {
-                    self.begin_read(Execution::waiting_for_read(key, term), job);
+                    self.begin_read_of_job(Execution::waiting_for_read(key, term), job);
                     return None;
                 }
                 snapshot::orphan(&self.cache, name, flags, carried.live_owner)
+            }
+            Key::DaemonSet(name) => {
+                let pace = self.paces.entry(key.clone()).or_default();
+                let flags = &self.config.daemon_set;
+                let gathered = snapshot::daemon_set(&self.cache, name, flags, now, &carried);
+                pace.looks(now, gathered.as_ref().map_or(0, |gathered| gathered.children.len()));
+                gathered
             }
             Key::CronJob(name) => {
                 if self.must_wait_for_jobs(name) {
@@ -104,7 +109,8 @@ impl Controller {
         let Some(gathered) = gathered else {
             self.carried.remove(&key);
             match &key {
-                Key::Job(name) => drop(self.paces.remove(name)),
+                Key::Job(_) => drop(self.paces.remove(&key)),
+                Key::DaemonSet(name) => self.forget_daemon_set(&name.clone()),
                 Key::CronJob(name) => self.forget_cron_job(&name.clone()),
                 Key::TimeToLive(_) | Key::OrphanPod(_) => {}
             }

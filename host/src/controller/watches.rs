@@ -85,7 +85,7 @@ impl Watches {
             let (id, phase) = (StreamId(0), Phase::AfterJobs);
             let stream = Stream { id, phase, synced: false, failures: 0, lagging_lists: 0, lists: 0 };
             self.streams.insert(kind, stream);
-            if !AFTER_JOBS.contains(&kind) {
+            if !(AFTER_JOBS.contains(&kind) && self.kinds.contains(&Kind::Job)) {
                 self.list(kind);
             }
         }

@@ -2,7 +2,7 @@
 //! without a wasm toolchain.
 
 use windlass_core::plan::Plan;
-use windlass_core::{cron_job, job};
+use windlass_core::{cron_job, daemon_set, job};
 
 use super::{Engine, EngineFault, SharedPolicy, Snapshot};
 
@@ -17,6 +17,7 @@ impl Engine for NativeEngine {
             Snapshot::CronJob(snapshot) => {
                 cron_job::reconcile(snapshot, &**policy).map_err(EngineFault::Refused)
             }
+            Snapshot::DaemonSet(snapshot) => daemon_set::reconcile(snapshot).map_err(EngineFault::Refused),
             Snapshot::Orphan(snapshot) => Ok(job::reconcile_orphan(snapshot)),
         }
     }

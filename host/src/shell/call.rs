@@ -3,11 +3,11 @@
 use http::Method;
 use serde_json::{Value, json};
 use windlass_core::kube::{
-    ApiStatus, JOB_TRACKING_FINALIZER, JobManifest, Kind, ObjectMeta, OwnerReference, PodManifest,
-    ResourceVersion, Uid,
+    ApiStatus, CONTROLLER_REVISION_HASH_LABEL, JOB_TRACKING_FINALIZER, JobManifest, Kind, ObjectMeta,
+    OwnerReference, PodManifest, ResourceVersion, Uid,
 };
 
-use crate::request::{EventManifest, ObjectRef, Operation};
+use crate::request::{DaemonSetOperation, EventManifest, ObjectRef, Operation};
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -76,6 +76,7 @@ impl Call {
                 let body = status(Kind::CronJob, &cron_job.metadata, json!(cron_job.status));
                 write(Method::PUT, status_path(Kind::CronJob, &cron_job.metadata), JSON, body, Kind::CronJob)
             }
+            Operation::DaemonSet(operation) => Self::daemon_set(operation)?,
             Operation::Get { kind, namespace, name } => Self {
                 method: Method::GET,
                 path: path(*kind, namespace, name),
@@ -98,6 +99,59 @@ impl Call {
                 answer: None,
             },
         })
+    }
+
+    fn daemon_set(operation: &DaemonSetOperation) -> Result<Self, ApiStatus> {
+        let (kind, name) = operation.target();
+        let target = path(kind, &name.namespace, &name.name);
+        let (method, path, content_type, body) = match operation {
+            DaemonSetOperation::Adopt { object, owner, resource_version, .. } => {
+                let metadata = json!({
+                    "uid": object.uid,
+                    "resourceVersion": resource_version.to_string(),
+                    "ownerReferences": [owner],
+                });
+                (Method::PATCH, target, STRATEGIC_MERGE, json!({ "metadata": metadata }))
+            }
+            DaemonSetOperation::Release { object, owner, .. } => {
+                let gone = json!([{"$patch": "delete", "uid": owner}]);
+                let metadata = json!({ "uid": object.uid, "ownerReferences": gone });
+                (Method::PATCH, target, STRATEGIC_MERGE, json!({ "metadata": metadata }))
+            }
+            DaemonSetOperation::Label { object, hash, .. } => {
+                let labels = json!({ CONTROLLER_REVISION_HASH_LABEL: hash });
+                let metadata = json!({ "uid": object.uid, "labels": labels });
+                (Method::PATCH, target, MERGE, json!({ "metadata": metadata }))
+            }
+            DaemonSetOperation::RenumberRevision { revision, number, resource_version } => {
+                let metadata =
+                    json!({ "uid": revision.uid, "resourceVersion": resource_version.to_string() });
+                (Method::PATCH, target, MERGE, json!({ "metadata": metadata, "revision": number }))
+            }
+            DaemonSetOperation::CreateRevision(manifest) => {
+                let refused = |fault: serde_json::Error| ApiStatus::new(422, "Invalid", fault.to_string());
+                return Ok(Self {
+                    method: Method::POST,
+                    path: format!("{}/namespaces/{}/{}", group_path(kind), name.namespace, kind.resource()),
+                    content_type: Some(JSON),
+                    // The data has to reach the server to the byte.
+                    body: manifest.to_json().map_err(refused)?,
+                    answer: Some(kind),
+                });
+            }
+            DaemonSetOperation::DeleteRevision(revision) => {
+                let preconditions = json!({ "uid": revision.uid });
+                let body =
+                    json!({ "kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions });
+                (Method::DELETE, target, JSON, body)
+            }
+            DaemonSetOperation::WriteStatus(set) => {
+                let body = status(kind, &set.metadata, json!(set.status));
+                (Method::PUT, status_path(kind, &set.metadata), JSON, body)
+            }
+        };
+        let body = body.to_string();
+        Ok(Self { method, path, content_type: Some(content_type), body, answer: Some(kind) })
     }
 
     fn create_pod(manifest: &PodManifest) -> Result<Self, ApiStatus> {
@@ -132,13 +186,16 @@ fn group_path(kind: Kind) -> &'static str {
     match kind {
         Kind::CronJob | Kind::Job => "/apis/batch/v1",
         Kind::Pod | Kind::Node => "/api/v1",
+        Kind::DaemonSet | Kind::ControllerRevision => "/apis/apps/v1",
     }
 }
 
 fn path(kind: Kind, namespace: &str, name: &str) -> String {
     let (group, resource) = (group_path(kind), kind.resource());
     match kind {
-        Kind::CronJob | Kind::Job | Kind::Pod => format!("{group}/namespaces/{namespace}/{resource}/{name}"),
+        Kind::CronJob | Kind::Job | Kind::Pod | Kind::DaemonSet | Kind::ControllerRevision => {
+            format!("{group}/namespaces/{namespace}/{resource}/{name}")
+        }
         Kind::Node => format!("{group}/{resource}/{name}"),
     }
 }

@@ -175,7 +175,8 @@ impl Encoding {
     fn accepted(kind: Option<Kind>) -> &'static str {
         match kind {
             Some(Kind::Pod) => "application/vnd.kubernetes.protobuf,application/json",
-            Some(Kind::CronJob | Kind::Job | Kind::Node) | None => "application/json",
+            Some(Kind::CronJob | Kind::Job | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision)
+            | None => "application/json",
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use windlass_core::kube::{ApiStatus, CronJob, Job, Kind, Node, Object, Pod, ResourceVersion};
+use windlass_core::kube::{
+    ApiStatus, ControllerRevision, CronJob, DaemonSet, Job, Kind, Node, Object, Pod, ResourceVersion,
+};
 
 use super::client::Encoding;
 use super::protobuf;
@@ -40,6 +42,10 @@ pub(super) fn page(kind: Kind, encoding: Encoding, body: &[u8]) -> Result<Page, 
         Kind::Job => page_of::<Job>(body, |job| Object::Job(Arc::new(job))),
         Kind::Pod => page_of::<Pod>(body, |pod| Object::Pod(Arc::new(pod))),
         Kind::Node => page_of::<Node>(body, |node| Object::Node(Arc::new(node))),
+        Kind::DaemonSet => page_of::<DaemonSet>(body, |set| Object::DaemonSet(Arc::new(set))),
+        Kind::ControllerRevision => {
+            page_of::<ControllerRevision>(body, |revision| Object::ControllerRevision(Arc::new(revision)))
+        }
     }?)
 }
 
@@ -67,6 +73,8 @@ fn object_of_json(kind: Kind, body: &[u8]) -> Result<Option<Object>, serde_json:
         Kind::Job => Object::Job(Arc::new(serde_json::from_slice(body)?)),
         Kind::Pod => Object::Pod(Arc::new(serde_json::from_slice(body)?)),
         Kind::Node => Object::Node(Arc::new(serde_json::from_slice(body)?)),
+        Kind::DaemonSet => Object::DaemonSet(Arc::new(serde_json::from_slice(body)?)),
+        Kind::ControllerRevision => Object::ControllerRevision(Arc::new(serde_json::from_slice(body)?)),
     }))
 }
 

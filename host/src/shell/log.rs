@@ -12,6 +12,7 @@ pub(super) fn notice(notice: &Notice) {
         Notice::Refused { status, .. } if status.namespace_terminating => tracing::debug!("{notice}"),
         Notice::WatchEnded { .. }
         | Notice::Rewound { .. }
+        | Notice::TemplateUnreadable { .. }
         | Notice::Refused { .. }
         | Notice::ReadRefused { again: false, .. }
         | Notice::EventLost {

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use prost::{DecodeError, Message};
 use windlass_core::kube::{
-    ApiStatus, ConditionStatus, ContainerState, ContainerStateTerminated, ContainerStatus, Labels, Object,
-    ObjectMeta, OwnerReference, Pod, PodCondition, PodPhase, PodSpec, PodStatus, ResourceVersion, Str, Time,
+    ApiStatus, ConditionStatus, ContainerState, ContainerStateTerminated, ContainerStatus, Labels,
+    NODE_NAME_FIELD, Object, ObjectMeta, OwnerReference, Pod, PodCondition, PodPhase, PodSpec, PodStatus,
+    ResourceVersion, Str, Time,
 };
 
 use super::decode::{NAMESPACE_TERMINATING, Page};
@@ -336,8 +337,62 @@ struct WirePodSpec {
     node_name: String,
     #[prost(string, tag = "16")]
     hostname: String,
+    #[prost(message, optional, tag = "18")]
+    affinity: Option<WireAffinity>,
     #[prost(message, repeated, tag = "20")]
     init_containers: Vec<WireContainer>,
+}
+
+/// core.v1.Affinity.
+#[derive(Message)]
+struct WireAffinity {
+    #[prost(message, optional, tag = "1")]
+    node_affinity: Option<WireNodeAffinity>,
+}
+
+/// core.v1.NodeAffinity.
+#[derive(Message)]
+struct WireNodeAffinity {
+    #[prost(message, optional, tag = "1")]
+    required: Option<WireNodeSelector>,
+}
+
+/// core.v1.NodeSelector.
+#[derive(Message)]
+struct WireNodeSelector {
+    #[prost(message, repeated, tag = "1")]
+    terms: Vec<WireNodeSelectorTerm>,
+}
+
+/// core.v1.NodeSelectorTerm.
+#[derive(Message)]
+struct WireNodeSelectorTerm {
+    #[prost(message, repeated, tag = "2")]
+    match_fields: Vec<WireNodeSelectorRequirement>,
+}
+
+/// core.v1.NodeSelectorRequirement.
+#[derive(Message)]
+struct WireNodeSelectorRequirement {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    operator: String,
+    #[prost(string, repeated, tag = "3")]
+    values: Vec<String>,
+}
+
+impl WireAffinity {
+    /// The node that a Pod with this affinity may alone run on (as [`Affinity::only_node`]).
+    ///
+    /// [`Affinity::only_node`]: windlass_core::kube::Affinity::only_node
+    fn only_node(self) -> Option<Str> {
+        let required = self.node_affinity?.required?;
+        let mut fields = required.terms.into_iter().flat_map(|term| term.match_fields);
+        let field = fields.find(|field| field.key == NODE_NAME_FIELD && field.operator == "In")?;
+        let [name] = <[String; 1]>::try_from(field.values).ok()?;
+        Some(name.into())
+    }
 }
 
 /// core.v1.Container.
@@ -429,6 +484,7 @@ impl WirePodSpec {
             node_name: some(self.node_name),
             hostname: some(self.hostname),
             restart_policy: some(self.restart_policy),
+            pinned_to: self.affinity.and_then(WireAffinity::only_node),
             sidecars: sidecars.map(|one| one.name.into()).collect(),
         }
     }

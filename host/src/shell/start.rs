@@ -19,8 +19,33 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Longest wait that a server's Retry-After is believed, at the start.
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
-/// What every controller cannot do without.
-const NEEDED: [Permission; 3] = [batch("jobs", "list"), batch("jobs", "watch"), batch("jobs", "get")];
+/// What the controllers of Jobs and CronJobs cannot do without.
+const NEEDED_TO_SEE_JOBS: [Permission; 3] =
+    [batch("jobs", "list"), batch("jobs", "watch"), batch("jobs", "get")];
+/// What the controllers of Jobs and DaemonSets cannot do without.
+const NEEDED_FOR_PODS: [Permission; 6] = [
+    core("pods", "list"),
+    core("pods", "watch"),
+    core("pods", "get"),
+    core("pods", "create"),
+    core("pods", "patch"),
+    core("pods", "delete"),
+];
+/// What the DaemonSet controller cannot do without.
+const NEEDED_FOR_DAEMON_SETS: [Permission; 12] = [
+    apps("daemonsets", "list"),
+    apps("daemonsets", "watch"),
+    apps("daemonsets", "get"),
+    apps("daemonsets/status", "update"),
+    apps("controllerrevisions", "list"),
+    apps("controllerrevisions", "watch"),
+    apps("controllerrevisions", "get"),
+    apps("controllerrevisions", "create"),
+    apps("controllerrevisions", "patch"),
+    apps("controllerrevisions", "delete"),
+    core("nodes", "list"),
+    core("nodes", "watch"),
+];
 /// What the CronJob controller cannot do without.
 const NEEDED_FOR_CRON_JOBS: [Permission; 6] = [
     batch("cronjobs", "list"),
@@ -31,15 +56,7 @@ const NEEDED_FOR_CRON_JOBS: [Permission; 6] = [
     batch("jobs", "delete"),
 ];
 /// What the Job controller cannot do without.
-const NEEDED_FOR_JOBS: [Permission; 7] = [
-    batch("jobs/status", "update"),
-    core("pods", "list"),
-    core("pods", "watch"),
-    core("pods", "get"),
-    core("pods", "create"),
-    core("pods", "patch"),
-    core("pods", "delete"),
-];
+const NEEDED_FOR_JOBS: [Permission; 1] = [batch("jobs/status", "update")];
 /// What it can do without, at the price of a silence or of Jobs that stay.
 const WANTED: [Permission; 3] = [
     batch("jobs", "delete"),
@@ -81,12 +98,21 @@ pub(super) async fn check(
 
 /// What the controllers cannot do without, each once.
 fn needed(controllers: Controllers) -> Vec<Permission> {
-    let mut needed = Vec::from(NEEDED);
+    let mut needed = Vec::new();
+    if controllers.job || controllers.cron_job {
+        needed.extend(NEEDED_TO_SEE_JOBS);
+    }
     if controllers.cron_job {
         needed.extend(NEEDED_FOR_CRON_JOBS);
     }
     if controllers.job {
         needed.extend(NEEDED_FOR_JOBS);
+    }
+    if controllers.daemon_set {
+        needed.extend(NEEDED_FOR_DAEMON_SETS);
+    }
+    if controllers.job || controllers.daemon_set {
+        needed.extend(NEEDED_FOR_PODS);
     }
     needed
 }
@@ -171,6 +197,10 @@ const fn batch(resource: &'static str, verb: &'static str) -> Permission {
     Permission { group: "batch", resource, verb }
 }
 
+const fn apps(resource: &'static str, verb: &'static str) -> Permission {
+    Permission { group: "apps", resource, verb }
+}
+
 const fn core(resource: &'static str, verb: &'static str) -> Permission {
     Permission { group: "", resource, verb }
 }
@@ -179,6 +209,7 @@ fn list_permission(kind: Kind) -> Permission {
     let group = match kind {
         Kind::CronJob | Kind::Job => "batch",
         Kind::Pod | Kind::Node => "",
+        Kind::DaemonSet | Kind::ControllerRevision => "apps",
     };
     Permission { group, resource: kind.resource(), verb: "list" }
 }

@@ -45,6 +45,7 @@ pub fn cron_job(
         snapshot: Arc::new(Snapshot::CronJob(snapshot)),
         children: Vec::new(),
         jobs,
+        daemon: None,
         subject: Subject::CronJob(entry.cron_job.clone()),
         scope: KeyKind::CronJob,
         known: KnownPods::default(),
