@@ -185,9 +185,18 @@ impl Cluster {
                 (Some(Object::CronJob(old)), None) => self.runs.forget(&old.metadata.uid),
                 (_, Some(Object::Node(node))) => self.note_node(&node.clone()),
                 (Some(Object::Node(node)), None) => self.note_removed_node(&node.metadata.name.clone()),
-                (_, Some(Object::CronJob(_) | Object::Job(_)))
-                | (None, None)
-                | (Some(Object::CronJob(_) | Object::Job(_) | Object::Node(_)), Some(_)) => {}
+                (Some(Object::DaemonSet(old)), None) => self.forget_ordinals(&old.metadata.uid),
+                (
+                    _,
+                    Some(
+                        Object::CronJob(_)
+                        | Object::Job(_)
+                        | Object::DaemonSet(_)
+                        | Object::ControllerRevision(_)
+                        | Object::Pod(_),
+                    ),
+                )
+                | (Some(Object::ControllerRevision(_)) | None, None) => {}
             }
         }
         self.store.give_back(commits);
@@ -272,7 +281,12 @@ impl Cluster {
     fn pod(&self, reference: &PodRef) -> Option<Arc<Pod>> {
         match self.store.object(Kind::Pod, &reference.namespace, &reference.name)? {
             Object::Pod(pod) if pod.metadata.uid == reference.uid => Some(pod.clone()),
-            Object::Pod(_) | Object::CronJob(_) | Object::Job(_) | Object::Node(_) => None,
+            Object::Pod(_)
+            | Object::CronJob(_)
+            | Object::Job(_)
+            | Object::Node(_)
+            | Object::DaemonSet(_)
+            | Object::ControllerRevision(_) => None,
         }
     }
 

@@ -1,13 +1,14 @@
-//! The defaults that the API server fills in (upstream: pkg/apis/batch/v1 and pkg/apis/core/v1 defaults.go, and
+//! The defaults that the API server fills in (upstream: pkg/apis/batch/v1, apps/v1 and core/v1 defaults.go, and
 //! the admission plugins Priority and DefaultTolerationSeconds).
 
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use windlass_core::kube::{
-    CONTROLLER_UID_LABEL, CompletionMode, ConcurrencyPolicy, CronJobSpec, JOB_NAME_LABEL, Job, JobSpec,
-    LabelSelector, PodReplacementPolicy, PodTemplate,
+    CONTROLLER_UID_LABEL, CompletionMode, ConcurrencyPolicy, CronJobSpec, DaemonSetSpec, IntOrPercent,
+    JOB_NAME_LABEL, Job, JobSpec, LabelSelector, PodReplacementPolicy, PodTemplate,
 };
 
 /// The labels' names before they had a prefix, which the server still sets.
@@ -18,6 +19,13 @@ const BACKOFF_LIMIT: i32 = 6;
 /// Completed and failed Jobs that a CronJob keeps where its spec does not say.
 const SUCCESSFUL_JOBS_HISTORY_LIMIT: i32 = 3;
 const FAILED_JOBS_HISTORY_LIMIT: i32 = 1;
+/// Old revisions that a DaemonSet keeps where its spec does not say.
+const REVISION_HISTORY_LIMIT: i32 = 10;
+/// Fields of a Pod's spec whose `false` is never written.
+const UNWRITTEN_FALSE: [&str; 7] =
+    ["hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly"];
+/// Fields of a template that are maps, of which an empty one is never written.
+const MAPS: [&str; 6] = ["labels", "annotations", "nodeSelector", "limits", "requests", "matchLabels"];
 /// Mode of the files in a volume, 0644.
 const VOLUME_FILE_MODE: i32 = 420;
 /// Seconds for which a Pod bears an unready or unreachable node.
@@ -60,6 +68,43 @@ pub(crate) fn cron_job_spec(spec: &mut CronJobSpec) -> Result<JobSpec, serde_jso
     pod_template(&mut job.template);
     spec.job_template.spec = Some(serde_json::value::to_raw_value(&job)?.into());
     Ok(job)
+}
+
+/// Fills in what a DaemonSet's spec leaves open, and writes its template as the server sends it: defaults filled in,
+/// and nothing said that means the same as nothing. Quantities stay as they came.
+///
+/// # Errors
+/// What is wrong with the JSON of the template.
+pub(crate) fn daemon_set_spec(spec: &mut DaemonSetSpec) -> Result<(), serde_json::Error> {
+    let strategy = &mut spec.update_strategy;
+    if strategy.kind.is_empty() {
+        strategy.kind = "RollingUpdate".into();
+    }
+    if &*strategy.kind == "RollingUpdate" {
+        let limits = strategy.rolling_update.get_or_insert_default();
+        limits.max_unavailable.get_or_insert(IntOrPercent::Int(1));
+        limits.max_surge.get_or_insert(IntOrPercent::Int(0));
+    }
+    spec.revision_history_limit.get_or_insert(REVISION_HISTORY_LIMIT);
+    spec.min_ready_seconds.take_if(|seconds| *seconds == 0);
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Template {
+        metadata: Option<Map<String, Value>>,
+        spec: Option<Map<String, Value>>,
+    }
+    let template: Template = match &spec.template {
+        Some(text) => serde_json::from_str(text.get())?,
+        None => Template::default(),
+    };
+    let (mut metadata, mut pod) = (template.metadata.unwrap_or_default(), template.spec.unwrap_or_default());
+    prune_nulls(&mut metadata);
+    template_spec(&mut pod);
+    prune_unwritten(&mut metadata);
+    prune_unwritten(&mut pod);
+    let template = json!({ "metadata": metadata, "spec": pod });
+    spec.template = Some(serde_json::value::to_raw_value(&template)?.into());
+    Ok(())
 }
 
 fn pod_template(template: &mut PodTemplate) {
@@ -248,6 +293,26 @@ pub(crate) fn prune_nulls(holder: &mut Map<String, Value>) {
         match value {
             Value::Object(inner) => prune_nulls(inner),
             Value::Array(items) => items.iter_mut().filter_map(Value::as_object_mut).for_each(prune_nulls),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
+
+/// Takes out fields that upstream's types do not write, at any depth: empty lists and maps, and `false` where it is
+/// the same as absent.
+fn prune_unwritten(holder: &mut Map<String, Value>) {
+    holder.retain(|field, value| match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty() || !MAPS.contains(&field.as_str()),
+        Value::Bool(is_true) => *is_true || !UNWRITTEN_FALSE.contains(&field.as_str()),
+        Value::Null | Value::Number(_) | Value::String(_) => true,
+    });
+    for value in holder.values_mut() {
+        match value {
+            Value::Object(inner) => prune_unwritten(inner),
+            Value::Array(items) => {
+                items.iter_mut().filter_map(Value::as_object_mut).for_each(prune_unwritten)
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }

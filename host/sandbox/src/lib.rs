@@ -7,11 +7,11 @@
 //!
 //! | verb | method |
 //! |---|---|
-//! | create | [`Store::create_pod`], [`Store::create_job`], [`Store::create_job_of`], [`Store::create_cron_job`], [`Store::create`] and [`Store::apply_manifest`] from JSON, [`Store::create_namespace`], [`Store::create_event`] |
+//! | create | [`Store::create_pod`], [`Store::create_job`], [`Store::create_job_of`], [`Store::create_cron_job`], [`Store::create_daemon_set`], [`Store::create_revision`], [`Store::create_revision_of`], [`Store::create`] and [`Store::apply_manifest`] from JSON, [`Store::create_namespace`], [`Store::create_event`] |
 //! | get, list | [`Store::get`], [`Store::list`] (pages of one revision, also of an older one), [`Store::objects`] |
 //! | watch | [`Store::events_after`] a revision; a bookmark is [`Store::revision`]; 410 after [`Store::forget_history`] |
-//! | update | [`Store::update_job`], [`Store::update_cron_job`], [`Store::update_pod`] |
-//! | update status | [`Store::update_job_status`], [`Store::update_cron_job_status`], [`Store::update_pod_status`] |
+//! | update | [`Store::update_job`], [`Store::update_cron_job`], [`Store::update_daemon_set`], [`Store::update_revision`], [`Store::update_pod`] |
+//! | update status | [`Store::update_job_status`], [`Store::update_cron_job_status`], [`Store::update_daemon_set_status`], [`Store::update_pod_status`] |
 //! | patch | [`Store::patch`] with a [`MetadataPatch`]: finalizer, owner, labels, annotations; uid and resourceVersion |
 //! | delete | [`Store::delete`] with [`DeleteOptions`], [`Store::delete_namespace`] |
 //! | quota | [`Store::limit_jobs`]: creates of Jobs beyond it are refused, as by a ResourceQuota |

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use windlass_core::kube::{ApiStatus, CronJob, Job, Node, Object, ObjectMeta, PodManifest, Str};
+use windlass_core::kube::{
+    ApiStatus, ControllerRevision, CronJob, DaemonSet, Job, Node, Object, ObjectMeta, PodManifest, Str,
+};
 
 use crate::body::NodeBody;
 use crate::{Actor, Store, defaults};
 
 /// The kinds that [`Store::apply_manifest`] takes.
-pub const KINDS_SERVED: &str = "batch/v1 CronJob, batch/v1 Job, v1 Pod, v1 Node, v1 Namespace";
+pub const KINDS_SERVED: &str = "batch/v1 CronJob, batch/v1 Job, apps/v1 DaemonSet, apps/v1 ControllerRevision, v1 Pod, v1 Node, v1 Namespace";
 /// Pods that a node takes where it does not say (the kubelet's default).
 const DEFAULT_POD_CAPACITY: usize = 110;
 
@@ -23,6 +25,10 @@ pub enum Manifest {
     CronJob(CronJob),
     /// A Job.
     Job(Job),
+    /// A DaemonSet.
+    DaemonSet(DaemonSet),
+    /// A ControllerRevision.
+    ControllerRevision(ControllerRevision),
     /// A Pod.
     Pod(PodManifest),
     /// A Node, and its whole text.
@@ -97,10 +103,15 @@ impl Manifest {
             spec: Option<Arc<RawValue>>,
         }
         #[derive(Deserialize)]
+        struct RevisionData {
+            data: Option<Arc<RawValue>>,
+        }
+        #[derive(Deserialize)]
         struct NamespaceText {
             metadata: ObjectMeta,
         }
         // The API server takes null for an absent field of any type.
+        let as_sent = text;
         let mut whole: Map<String, Value> = read(text, "manifest")?;
         defaults::prune_nulls(&mut whole);
         let text = &Value::Object(whole).to_string();
@@ -115,6 +126,17 @@ impl Manifest {
                 let mut job: Job = read(text, "Job")?;
                 in_some_namespace(&mut job.metadata);
                 Ok(Self::Job(job))
+            }
+            ("apps/v1", "DaemonSet") => {
+                let mut set: DaemonSet = read(text, "DaemonSet")?;
+                in_some_namespace(&mut set.metadata);
+                Ok(Self::DaemonSet(set))
+            }
+            ("apps/v1", "ControllerRevision") => {
+                let mut revision: ControllerRevision = read(text, "ControllerRevision")?;
+                in_some_namespace(&mut revision.metadata);
+                revision.data = read::<RevisionData>(as_sent, "ControllerRevision")?.data;
+                Ok(Self::ControllerRevision(revision))
             }
             ("v1", "Pod") => {
                 let mut pod: PodText = read(text, "Pod")?;
@@ -153,6 +175,12 @@ impl Store {
                 Applied::Object(Object::CronJob(self.create_cron_job(actor, cron_job)?))
             }
             Manifest::Job(job) => Applied::Object(Object::Job(self.create_job(actor, job)?)),
+            Manifest::DaemonSet(set) => {
+                Applied::Object(Object::DaemonSet(self.create_daemon_set(actor, set)?))
+            }
+            Manifest::ControllerRevision(revision) => {
+                Applied::Object(Object::ControllerRevision(self.create_revision(actor, revision)?))
+            }
             Manifest::Pod(pod) => Applied::Object(Object::Pod(self.create_pod(actor, &pod)?)),
             Manifest::Node(node, text) => {
                 let body = Arc::new(NodeBody::read(text));

@@ -11,6 +11,7 @@ const KEY_WORDS: &str = "must consist of alphanumeric characters, '-', '_' or '.
                          alphanumeric character";
 const VALUE_WORDS: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' \
                            or '.', and must start and end with an alphanumeric character";
+const PERCENT_WORDS: &str = "a valid percent string must be a numeric string followed by an ending '%'";
 /// Longest DNS label, label value, and name part of a key.
 const MAX_LABEL: usize = 63;
 /// Longest DNS subdomain.
@@ -109,6 +110,15 @@ pub(crate) fn name_prefix_faults(prefix: &str) -> Vec<String> {
     let mut letters = head.chars();
     letters.next_back();
     dns_subdomain_faults(&format!("{}a", letters.as_str()))
+}
+
+/// What is wrong with `text` as a share in percent.
+pub(crate) fn percent_faults(text: &str) -> Vec<String> {
+    let digits = text.strip_suffix('%').unwrap_or_default();
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Vec::new();
+    }
+    vec![form(PERCENT_WORDS, "[0-9]+%", &["1%", "93%"])]
 }
 
 fn too_long(limit: usize, unit: &str) -> String {

@@ -17,6 +17,8 @@ impl Store {
         let mut whole = match (object, stored) {
             (Object::CronJob(cron_job), _) => value(cron_job.as_ref()),
             (Object::Job(job), _) => value(job.as_ref()),
+            (Object::DaemonSet(set), _) => value(set.as_ref()),
+            (Object::ControllerRevision(revision), _) => value(revision.as_ref()),
             (Object::Pod(pod), Some(Body::Pod(body))) => pod_json(pod, body),
             (Object::Node(node), Some(Body::Node(body))) => node_json(node, body),
             (Object::Pod(pod), _) => value(pod.as_ref()),

@@ -13,6 +13,10 @@ pub enum Resource {
     Pod,
     /// v1 Node.
     Node,
+    /// apps/v1 DaemonSet.
+    DaemonSet,
+    /// apps/v1 ControllerRevision.
+    ControllerRevision,
     /// v1 Namespace.
     Namespace,
     /// events.k8s.io/v1 Event.
@@ -28,6 +32,8 @@ impl Resource {
             Self::Job => "jobs.batch",
             Self::Pod => "pods",
             Self::Node => "nodes",
+            Self::DaemonSet => "daemonsets.apps",
+            Self::ControllerRevision => "controllerrevisions.apps",
             Self::Namespace => "namespaces",
             Self::Event => "events.events.k8s.io",
         }
@@ -41,6 +47,8 @@ impl Resource {
             Self::Job => "Job.batch",
             Self::Pod => "Pod",
             Self::Node => "Node",
+            Self::DaemonSet => "DaemonSet.apps",
+            Self::ControllerRevision => "ControllerRevision.apps",
             Self::Namespace => "Namespace",
             Self::Event => "Event.events.k8s.io",
         }
@@ -54,6 +62,8 @@ impl From<Kind> for Resource {
             Kind::Job => Self::Job,
             Kind::Pod => Self::Pod,
             Kind::Node => Self::Node,
+            Kind::DaemonSet => Self::DaemonSet,
+            Kind::ControllerRevision => Self::ControllerRevision,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod commit;
 mod create;
 mod cron_job;
+mod daemon_set;
 mod delete;
 mod event;
 mod history;
@@ -10,6 +11,7 @@ mod namespace;
 mod patch;
 mod quota;
 mod read;
+mod revision;
 mod update;
 
 pub use commit::{Commit, Verb};
@@ -318,6 +320,8 @@ fn table_index(kind: Kind) -> usize {
         Kind::Job => 1,
         Kind::Pod => 2,
         Kind::Node => 3,
+        Kind::DaemonSet => 4,
+        Kind::ControllerRevision => 5,
     }
 }
 
@@ -328,5 +332,7 @@ pub(crate) fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
         Object::Job(job) => &mut Arc::make_mut(job).metadata,
         Object::Pod(pod) => &mut Arc::make_mut(pod).metadata,
         Object::Node(node) => &mut Arc::make_mut(node).metadata,
+        Object::DaemonSet(set) => &mut Arc::make_mut(set).metadata,
+        Object::ControllerRevision(revision) => &mut Arc::make_mut(revision).metadata,
     }
 }

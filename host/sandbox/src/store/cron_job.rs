@@ -95,10 +95,11 @@ impl Store {
         if !faults.is_empty() {
             return Err(refusal::invalid(Resource::CronJob, &after.metadata.name, faults));
         }
-        match self.store_change(actor, verb, before, Object::CronJob(Arc::new(after)), None) {
-            Object::CronJob(stored) => Ok(stored),
-            Object::Job(_) | Object::Pod(_) | Object::Node(_) => Err(not_of_kind(Kind::CronJob)),
-        }
+        let after = Object::CronJob(Arc::new(after));
+        let Object::CronJob(stored) = self.store_change(actor, verb, before, after, None) else {
+            return Err(not_of_kind(Kind::CronJob));
+        };
+        Ok(stored)
     }
 }
 

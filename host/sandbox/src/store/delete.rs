@@ -69,7 +69,11 @@ impl Store {
         check_preconditions(&before, options)?;
         let grace = match &before {
             Object::Pod(pod) => self.pod_grace(pod, options),
-            Object::CronJob(_) | Object::Job(_) | Object::Node(_) => Grace::None,
+            Object::CronJob(_)
+            | Object::Job(_)
+            | Object::Node(_)
+            | Object::DaemonSet(_)
+            | Object::ControllerRevision(_) => Grace::None,
         };
         if matches!(grace, Grace::Pending) {
             return Ok(Deletion::Pending(before));
@@ -198,7 +202,9 @@ fn finalizers_for(object: &Object, options: &DeleteOptions<'_>) -> Option<Vec<St
         match (of_garbage_collector.map(|finalizer| &**finalizer), object.kind()) {
             (Some(ORPHAN_FINALIZER), _) | (None, Kind::Job) => Propagation::Orphan,
             (Some(_), _) => Propagation::Foreground,
-            (None, Kind::CronJob | Kind::Pod | Kind::Node) => Propagation::Background,
+            (None, Kind::CronJob | Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision) => {
+                Propagation::Background
+            }
         }
     });
     let wanted = match propagation {

@@ -6,6 +6,7 @@ use windlass_core::kube::{
     ApiStatus, Kind, Labels, Object, ObjectMeta, OwnerReference, ResourceVersion, Str,
 };
 
+use super::daemon_set::keep_template_generation;
 use super::update::keep_system_metadata;
 use super::{Actor, Store, Verb, metadata_mut};
 use crate::field::Faults;
@@ -36,7 +37,8 @@ impl Store {
     /// Changes the metadata of an object and gives it back as it is then; it is gone if its last finalizer went.
     ///
     /// # Errors
-    /// 404 NotFound, 409 Conflict for a resourceVersion that is not the stored one, 422 Invalid for another uid.
+    /// 404 NotFound, 409 Conflict for a resourceVersion that is not the stored one, 422 Invalid for another uid, and
+    /// 400 BadRequest where the annotation that counts a DaemonSet's templates would be no number.
     pub fn patch(
         &mut self,
         actor: Actor,
@@ -55,6 +57,9 @@ impl Store {
         keep_system_metadata(metadata, before.metadata());
         if let Object::Job(job) = &mut after {
             crate::defaults::job_labels(Arc::make_mut(job));
+        }
+        if kind == Kind::DaemonSet {
+            keep_template_generation(metadata_mut(&mut after), before.metadata())?;
         }
         let mut faults = Faults::default();
         validate::metadata::on_update(after.metadata(), before.metadata(), kind != Kind::Node, &mut faults);

@@ -101,10 +101,11 @@ impl Store {
             pod.metadata.generation = pod.metadata.generation.saturating_add(1);
             changed_body = Some(Body::Pod(body));
         }
-        match self.store_change(actor, Verb::Update, &before, Object::Pod(Arc::new(pod)), changed_body) {
-            Object::Pod(pod) => Ok(pod),
-            Object::CronJob(_) | Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
-        }
+        let after = Object::Pod(Arc::new(pod));
+        let Object::Pod(pod) = self.store_change(actor, Verb::Update, &before, after, changed_body) else {
+            return Err(not_of_kind(Kind::Pod));
+        };
+        Ok(pod)
     }
 
     /// Binds a Pod to a node and says so in its conditions, as the binding subresource does.
@@ -173,10 +174,11 @@ impl Store {
         if !faults.is_empty() {
             return Err(refusal::invalid(Resource::Job, &job.metadata.name, faults));
         }
-        match self.store_change(actor, verb, before, Object::Job(Arc::new(job)), None) {
-            Object::Job(job) => Ok(job),
-            Object::CronJob(_) | Object::Pod(_) | Object::Node(_) => Err(not_of_kind(Kind::Job)),
-        }
+        let Object::Job(job) = self.store_change(actor, verb, before, Object::Job(Arc::new(job)), None)
+        else {
+            return Err(not_of_kind(Kind::Job));
+        };
+        Ok(job)
     }
 
     fn store_pod(
@@ -190,10 +192,11 @@ impl Store {
         if !faults.is_empty() {
             return Err(refusal::invalid(Resource::Pod, &pod.metadata.name, faults));
         }
-        match self.store_change(actor, verb, before, Object::Pod(Arc::new(pod)), None) {
-            Object::Pod(pod) => Ok(pod),
-            Object::CronJob(_) | Object::Job(_) | Object::Node(_) => Err(not_of_kind(Kind::Pod)),
-        }
+        let Object::Pod(pod) = self.store_change(actor, verb, before, Object::Pod(Arc::new(pod)), None)
+        else {
+            return Err(not_of_kind(Kind::Pod));
+        };
+        Ok(pod)
     }
 
     /// Stores a Node with changed metadata, taints, schedulability or text.
@@ -258,6 +261,11 @@ pub(super) fn keep_system_metadata(new: &mut ObjectMeta, old: &ObjectMeta) {
 fn same(before: &Object, after: &Object) -> bool {
     match (before, after) {
         (Object::Job(before), Object::Job(after)) => {
+            before.metadata == after.metadata
+                && before.status == after.status
+                && (Arc::ptr_eq(&before.spec, &after.spec) || before.spec == after.spec)
+        }
+        (Object::DaemonSet(before), Object::DaemonSet(after)) => {
             before.metadata == after.metadata
                 && before.status == after.status
                 && (Arc::ptr_eq(&before.spec, &after.spec) || before.spec == after.spec)

@@ -3,14 +3,13 @@
 use std::fmt::Display;
 
 use windlass_core::kube::{
-    CONTROLLER_UID_LABEL, CompletionMode, JOB_NAME_LABEL, Job, JobSpec, LabelSelector, Labels,
-    PodReplacementPolicy, SelectorOperator, Str,
+    CONTROLLER_UID_LABEL, CompletionMode, JOB_NAME_LABEL, Job, JobSpec, Labels, PodReplacementPolicy, Str,
 };
 
-use super::{job_policies, job_template, metadata, pod};
+use super::{job_policies, job_template, metadata, pod, selector};
 use crate::defaults::{LEGACY_CONTROLLER_UID_LABEL, LEGACY_JOB_NAME_LABEL};
 use crate::field::Faults;
-use crate::names::{dns_label_faults, dns_subdomain_faults, key_faults, label_value_faults};
+use crate::names::{dns_label_faults, dns_subdomain_faults};
 
 /// Largest parallelism and number of failed indexes of an Indexed Job.
 const MAX_INDEXED: i32 = 100_000;
@@ -49,12 +48,7 @@ pub(super) fn shown(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Labels as refusals show them: upstream's absent map is null.
-fn shown_labels(labels: &Labels) -> String {
-    if labels.is_empty() { "null".to_owned() } else { shown(labels) }
-}
-
-fn immutable<T: PartialEq + serde::Serialize>(field: &str, new: &T, old: &T, faults: &mut Faults) {
+pub(super) fn immutable<T: PartialEq + serde::Serialize>(field: &str, new: &T, old: &T, faults: &mut Faults) {
     if new != old {
         faults.invalid(format_args!("spec.{field}"), shown(new), "field is immutable");
     }
@@ -92,13 +86,13 @@ fn generated_selector(job: &Job, faults: &mut Faults) {
         match labels.get(label) {
             None => faults.required(path, &format!("must be '{value}'")),
             Some(found) if found != value => {
-                faults.invalid(path, shown_labels(labels), &format!("must be '{value}'"));
+                faults.invalid(path, selector::shown_labels(labels), &format!("must be '{value}'"));
             }
             Some(_) => {}
         }
     }
     let expected: Labels = expected.into_iter().map(|(label, value)| (label.into(), value.clone())).collect();
-    if is_usable(selector) && !selector.matches(&expected) {
+    if selector::is_usable(selector) && !selector.matches(&expected) {
         faults.invalid("spec.selector", shown(selector), "`selector` not auto-generated");
     }
 }
@@ -287,67 +281,8 @@ fn template(spec: &JobSpec, faults: &mut Faults) {
 fn selector(spec: &JobSpec, faults: &mut Faults) {
     let Some(selector) = &spec.selector else {
         faults.required("spec.selector", "");
-        // Upstream's absent selector matches nothing.
-        faults.invalid(
-            "spec.template.metadata.labels",
-            shown_labels(&spec.template.metadata.labels),
-            "`selector` does not match template `labels`",
-        );
+        selector::absent(&spec.template.metadata.labels, faults);
         return;
     };
-    metadata::labels(&selector.match_labels, "spec.selector.matchLabels", faults);
-    for (index, requirement) in selector.match_expressions.iter().enumerate() {
-        let path = format!("spec.selector.matchExpressions[{index}]");
-        match &requirement.operator {
-            SelectorOperator::In | SelectorOperator::NotIn => {
-                if requirement.values.is_empty() {
-                    let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-                    faults.required(format_args!("{path}.values"), detail);
-                }
-            }
-            SelectorOperator::Exists | SelectorOperator::DoesNotExist => {
-                if !requirement.values.is_empty() {
-                    let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                    faults.forbidden(format_args!("{path}.values"), detail);
-                }
-            }
-            SelectorOperator::Other(operator) => {
-                let detail = "not a valid selector operator";
-                faults.invalid_text(format_args!("{path}.operator"), operator, detail);
-            }
-        }
-        for fault in key_faults(&requirement.key) {
-            faults.invalid_text(format_args!("{path}.key"), &requirement.key, &fault);
-        }
-        for (value_index, value) in requirement.values.iter().enumerate() {
-            for fault in label_value_faults(value) {
-                faults.invalid_text(format_args!("{path}.values[{value_index}]"), value, &fault);
-            }
-        }
-    }
-    if is_usable(selector) && !selector.matches(&spec.template.metadata.labels) {
-        faults.invalid(
-            "spec.template.metadata.labels",
-            shown_labels(&spec.template.metadata.labels),
-            "`selector` does not match template `labels`",
-        );
-    }
-}
-
-/// Whether upstream could match by the selector at all.
-fn is_usable(selector: &LabelSelector) -> bool {
-    let names = selector.match_labels.iter();
-    let mut names_are_valid =
-        names.map(|(key, value)| key_faults(key).is_empty() && label_value_faults(value).is_empty());
-    let mut requirements_are_valid = selector.match_expressions.iter().map(|requirement| {
-        let counted = match &requirement.operator {
-            SelectorOperator::In | SelectorOperator::NotIn => !requirement.values.is_empty(),
-            SelectorOperator::Exists | SelectorOperator::DoesNotExist => requirement.values.is_empty(),
-            SelectorOperator::Other(_) => false,
-        };
-        counted
-            && key_faults(&requirement.key).is_empty()
-            && requirement.values.iter().all(|value| label_value_faults(value).is_empty())
-    });
-    names_are_valid.all(|valid| valid) && requirements_are_valid.all(|valid| valid)
+    selector::check(selector, &spec.template.metadata.labels, faults);
 }
