@@ -54,7 +54,7 @@ impl Harness {
                     let objects = match kind {
                         Kind::Job => jobs,
                         Kind::Pod => pods,
-                        Kind::CronJob | Kind::Node => &[],
+                        Kind::CronJob | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => &[],
                     };
                     self.says(kind, stream, WatchBody::Page(objects.to_vec()));
                     self.says(kind, stream, WatchBody::ListDone(ResourceVersion(version)));
@@ -62,7 +62,7 @@ impl Harness {
                 WatchCommand::Watch { kind: Kind::Job, stream, .. } => self.jobs = stream,
                 WatchCommand::Watch { kind: Kind::Pod, stream, .. } => self.pods = stream,
                 WatchCommand::Watch { kind: Kind::CronJob, stream, .. } => self.cron_jobs = stream,
-                WatchCommand::Watch { kind: Kind::Node, .. } => {}
+                WatchCommand::Watch { kind: Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, .. } => {}
                 WatchCommand::Stop { .. } => {}
             }
         }
@@ -86,7 +86,7 @@ impl Harness {
         let stream = match object.kind() {
             Kind::Job => self.jobs,
             Kind::CronJob => self.cron_jobs,
-            Kind::Pod | Kind::Node => self.pods,
+            Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => self.pods,
         };
         self.says(object.kind(), stream, WatchBody::Applied(object));
     }

@@ -59,9 +59,10 @@ fn action(action: &Action, stored: &JobStatus, names: &[Str]) -> String {
         Action::WriteJobStatus(write) => format!("status {}", status(write, stored, names)),
         Action::DeleteJob => "delete the Job".to_owned(),
         // No plan for a Job has them, which a case would show.
-        Action::CreateJobs(_) | Action::DeleteJobs(_) | Action::WriteCronJobStatus(_) => {
-            "an action for CronJobs".to_owned()
-        }
+        Action::CreateJobs(_)
+        | Action::DeleteJobs(_)
+        | Action::WriteCronJobStatus(_)
+        | Action::DaemonSet(_) => "an action for another kind".to_owned(),
         Action::RecordEvent(event) => {
             let kind = if event.warning { "Warning" } else { "Normal" };
             format!("event {kind} {} \"{}\"", event.reason, event.message)

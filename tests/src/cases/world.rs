@@ -142,7 +142,7 @@ impl World {
             match &mut object {
                 Object::Job(job) => Arc::make_mut(job).metadata.resource_version = ResourceVersion(version),
                 Object::Pod(pod) => Arc::make_mut(pod).metadata.resource_version = ResourceVersion(version),
-                Object::CronJob(_) | Object::Node(_) => {}
+                Object::CronJob(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => {}
             }
             cache.watched(object, &mut changes);
         };
@@ -251,7 +251,8 @@ impl World {
             Action::RecordEvent(_)
             | Action::CreateJobs(_)
             | Action::DeleteJobs(_)
-            | Action::WriteCronJobStatus(_) => {}
+            | Action::WriteCronJobStatus(_)
+            | Action::DaemonSet(_) => {}
         }
     }
 

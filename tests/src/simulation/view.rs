@@ -173,7 +173,7 @@ impl View {
                 self.link(&metadata.name);
             }
             Object::CronJob(cron_job) => self.learn_cron_job(cron_job),
-            Object::Node(_) => {}
+            Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => {}
         }
     }
 
@@ -218,7 +218,7 @@ impl View {
                     known.removed = true;
                 }
             }
-            Kind::Node => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {}
         }
     }
 
@@ -304,7 +304,7 @@ impl View {
             Kind::Job => self.jobs.keys().cloned().collect(),
             Kind::Pod => self.pods.keys().cloned().collect(),
             Kind::CronJob => self.cron_jobs.keys().cloned().collect(),
-            Kind::Node => Vec::new(),
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => Vec::new(),
         };
         for name in names.iter().filter(|name| !listed.contains(*name)) {
             self.remove(kind, name, version);
@@ -326,7 +326,7 @@ impl View {
                 self.children.clear();
             }
             Kind::CronJob => self.cron_jobs.clear(),
-            Kind::Node => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {}
         }
     }
 
@@ -355,7 +355,7 @@ impl View {
                     self.gone.entry(kind).or_default().insert(known.cron_job.metadata.uid.clone());
                 }
             }
-            Kind::Node => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {}
         }
     }
 

@@ -215,6 +215,7 @@ fn path(kind: Kind, namespace: &str, name: &str) -> String {
     let group = match kind {
         Kind::CronJob | Kind::Job => "/apis/batch/v1",
         Kind::Pod | Kind::Node => "/api/v1",
+        Kind::DaemonSet | Kind::ControllerRevision => "/apis/apps/v1",
     };
     let slash = if name.is_empty() { "" } else { "/" };
     format!("{group}/namespaces/{namespace}/{}{slash}{name}", kind.resource())

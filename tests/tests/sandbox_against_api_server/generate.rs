@@ -81,7 +81,7 @@ impl Generator {
             Kind::Job => json!({
                 "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": self.job_spec(),
             }),
-            Kind::Pod | Kind::Node => {
+            Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {
                 let policy = *self.dice.choose(&["Always", "OnFailure", "Never"]);
                 json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.pod_spec(policy) })
             }
@@ -259,9 +259,9 @@ impl Generator {
                 (Kind::CronJob, true) => self.cron_job_status_edits(),
                 (Kind::CronJob, false) => self.cron_job_edits(),
                 (Kind::Job, true) => self.job_status_edits(),
-                (Kind::Pod | Kind::Node, true) => self.pod_status_edits(),
+                (Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, true) => self.pod_status_edits(),
                 (Kind::Job, false) => self.job_edits(),
-                (Kind::Pod | Kind::Node, false) => self.pod_edits(),
+                (Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, false) => self.pod_edits(),
             });
         }
         Request::Update { kind, name, status, edits, uid: self.sent(), version: self.sent() }

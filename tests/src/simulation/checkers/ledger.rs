@@ -105,7 +105,7 @@ impl Ledger {
                     }
                 }
             }
-            Some(Object::CronJob(_) | Object::Node(_)) | None => {}
+            Some(Object::CronJob(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_)) | None => {}
         }
     }
 

@@ -190,6 +190,10 @@ pub(super) fn target(operation: &Operation) -> Option<(Kind, Str)> {
         Operation::CreateJob(manifest) => (Kind::Job, manifest.metadata.name.clone()),
         Operation::WriteCronJobStatus(cron_job) => (Kind::CronJob, cron_job.metadata.name.clone()),
         Operation::DeleteJob { job, .. } => (Kind::Job, job.name.clone()),
+        Operation::DaemonSet(operation) => {
+            let (kind, name) = operation.target();
+            (kind, name.name)
+        }
         Operation::Get { .. } | Operation::RecordEvent(_) => return None,
     })
 }

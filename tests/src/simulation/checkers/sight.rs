@@ -154,6 +154,7 @@ fn job_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
         Operation::DeleteJob { .. }
         | Operation::CreateJob(_)
         | Operation::WriteCronJobStatus(_)
+        | Operation::DaemonSet(_)
         | Operation::Get { .. }
         | Operation::RecordEvent(_) => None,
     }

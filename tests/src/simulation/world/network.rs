@@ -223,7 +223,7 @@ impl World<'_> {
                     cluster::replace_job(&mut self.store, &job.name);
                 }
             }
-            Operation::Get { .. } | Operation::RecordEvent(_) => {}
+            Operation::DaemonSet(_) | Operation::Get { .. } | Operation::RecordEvent(_) => {}
         }
         self.digest(None);
     }
@@ -347,6 +347,7 @@ fn target(operation: &Operation) -> Str {
         Operation::CreateJob(manifest) => manifest.metadata.name.clone(),
         Operation::WriteCronJobStatus(cron_job) => cron_job.metadata.name.clone(),
         Operation::DeleteJob { job, .. } => job.name.clone(),
+        Operation::DaemonSet(operation) => operation.target().1.name,
         Operation::Get { name, .. } => name.clone(),
         Operation::RecordEvent(event) => format!("{} {}", event.reason, event.message).into(),
     }
