@@ -62,7 +62,9 @@ impl Harness {
                 WatchCommand::Watch { kind: Kind::Job, stream, .. } => self.jobs = stream,
                 WatchCommand::Watch { kind: Kind::Pod, stream, .. } => self.pods = stream,
                 WatchCommand::Watch { kind: Kind::CronJob, stream, .. } => self.cron_jobs = stream,
-                WatchCommand::Watch { kind: Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, .. } => {}
+                WatchCommand::Watch {
+                    kind: Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, ..
+                } => {}
                 WatchCommand::Stop { .. } => {}
             }
         }

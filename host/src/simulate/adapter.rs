@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, JOB_TRACKING_FINALIZER, Kind, Object, Time};
+use windlass_core::kube::{
+    ApiStatus, CONTROLLER_REVISION_HASH_LABEL, ControllerRevision, JOB_TRACKING_FINALIZER, Kind, Object, Time,
+};
 use windlass_sandbox::{
     Actor, DeleteOptions, Deletion, Event, MetadataPatch, Propagation, Regarding, Store, WatchEventKind,
 };
 
-use crate::request::{self, EventManifest, ObjectRef, Operation, Outcome};
+use crate::request::{self, DaemonSetOperation, EventManifest, ObjectRef, Operation, Outcome};
 use crate::watch::WatchBody;
 
 /// Carries out one request as `actor`; it is answered at once, and whole.
@@ -75,12 +77,67 @@ fn answer(store: &mut Store, actor: Actor, operation: &Operation) -> Result<Opti
             Ok(Some(Object::CronJob(store.update_cron_job_status(actor, cron_job)?)))
         }
         Operation::WriteJobStatus(job) => Ok(Some(Object::Job(store.update_job_status(actor, job)?))),
+        Operation::DaemonSet(operation) => daemon_set(store, actor, operation),
         Operation::Get { kind, namespace, name } => store.get(*kind, namespace, name).map(Some),
         Operation::RecordEvent(event) if event.count > 1 => {
             let last = Time::from_unix_ms(event.unix_ms);
             store.repeat_event(actor, &event.namespace, &event.name, event.count, last).map(|()| None)
         }
         Operation::RecordEvent(event) => store.create_event(actor, to_event(event)).map(|()| None),
+    }
+}
+
+fn daemon_set(
+    store: &mut Store,
+    actor: Actor,
+    operation: &DaemonSetOperation,
+) -> Result<Option<Object>, ApiStatus> {
+    let mut patch_object = |kind: Kind, object: &ObjectRef, patch: &MetadataPatch<'_>| {
+        store.patch(actor, kind, &object.namespace, &object.name, patch).map(Some)
+    };
+    match operation {
+        DaemonSetOperation::Adopt { kind, object, owner, resource_version } => {
+            let patch = MetadataPatch {
+                uid: Some(&object.uid),
+                resource_version: Some(*resource_version),
+                add_owner: Some(owner),
+                ..MetadataPatch::default()
+            };
+            patch_object(*kind, object, &patch)
+        }
+        DaemonSetOperation::Release { kind, object, owner } => {
+            let patch = MetadataPatch {
+                uid: Some(&object.uid),
+                remove_owner: Some(owner),
+                ..MetadataPatch::default()
+            };
+            patch_object(*kind, object, &patch)
+        }
+        DaemonSetOperation::Label { kind, object, hash } => {
+            let labels = [(CONTROLLER_REVISION_HASH_LABEL.into(), Some(hash.clone()))];
+            let patch = MetadataPatch { uid: Some(&object.uid), labels: &labels, ..MetadataPatch::default() };
+            patch_object(*kind, object, &patch)
+        }
+        DaemonSetOperation::CreateRevision(manifest) => {
+            Ok(Some(Object::ControllerRevision(store.create_revision_of(actor, manifest)?)))
+        }
+        DaemonSetOperation::RenumberRevision { revision, number, resource_version } => {
+            let stored = store.get(Kind::ControllerRevision, &revision.namespace, &revision.name)?;
+            let Object::ControllerRevision(stored) = stored else {
+                return Err(ApiStatus::new(404, "NotFound", "there is no such revision".to_owned()));
+            };
+            let mut changed = ControllerRevision::clone(&stored);
+            changed.metadata.uid = revision.uid.clone();
+            changed.metadata.resource_version = *resource_version;
+            changed.revision = *number;
+            Ok(Some(Object::ControllerRevision(store.update_revision(actor, &changed)?)))
+        }
+        DaemonSetOperation::DeleteRevision(revision) => {
+            delete(store, actor, Kind::ControllerRevision, revision, None)
+        }
+        DaemonSetOperation::WriteStatus(set) => {
+            Ok(Some(Object::DaemonSet(store.update_daemon_set_status(actor, set)?)))
+        }
     }
 }
 

@@ -250,6 +250,11 @@ pub fn ended_jobs(cluster: &Cluster) -> (usize, usize) {
     let jobs = cluster.store().objects(Kind::Job);
     jobs.fold((0, 0), |(ended, all), object| match object {
         Object::Job(job) if job.is_finished() => (ended + 1, all + 1),
-        Object::CronJob(_) | Object::Job(_) | Object::Pod(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => (ended, all + 1),
+        Object::CronJob(_)
+        | Object::Job(_)
+        | Object::Pod(_)
+        | Object::Node(_)
+        | Object::DaemonSet(_)
+        | Object::ControllerRevision(_) => (ended, all + 1),
     })
 }

@@ -180,7 +180,11 @@ fn cron_jobs(store: &Store) -> Vec<&CronJob> {
         .objects(Kind::CronJob)
         .filter_map(|object| match object {
             Object::CronJob(cron_job) => Some(&**cron_job),
-            Object::Job(_) | Object::Pod(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => None,
+            Object::Job(_)
+            | Object::Pod(_)
+            | Object::Node(_)
+            | Object::DaemonSet(_)
+            | Object::ControllerRevision(_) => None,
         })
         .collect()
 }
@@ -190,7 +194,11 @@ fn jobs(store: &Store) -> Vec<&Job> {
         .objects(Kind::Job)
         .filter_map(|object| match object {
             Object::Job(job) => Some(&**job),
-            Object::CronJob(_) | Object::Pod(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => None,
+            Object::CronJob(_)
+            | Object::Pod(_)
+            | Object::Node(_)
+            | Object::DaemonSet(_)
+            | Object::ControllerRevision(_) => None,
         })
         .collect()
 }

@@ -142,7 +142,10 @@ impl World {
             match &mut object {
                 Object::Job(job) => Arc::make_mut(job).metadata.resource_version = ResourceVersion(version),
                 Object::Pod(pod) => Arc::make_mut(pod).metadata.resource_version = ResourceVersion(version),
-                Object::CronJob(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => {}
+                Object::CronJob(_)
+                | Object::Node(_)
+                | Object::DaemonSet(_)
+                | Object::ControllerRevision(_) => {}
             }
             cache.watched(object, &mut changes);
         };

@@ -42,6 +42,10 @@ impl History {
                 Some(Object::Pod(pod)) => self.pod(pod),
                 Some(Object::CronJob(cron_job)) => self.cron_job(cron_job),
                 Some(Object::Node(node)) => self.text(&node.metadata.name),
+                Some(Object::DaemonSet(set)) => self.text(&sketch(&Object::DaemonSet(set.clone()))),
+                Some(Object::ControllerRevision(revision)) => {
+                    self.text(&sketch(&Object::ControllerRevision(revision.clone())));
+                }
             }
         }
     }
@@ -282,6 +286,19 @@ pub fn sketch(object: &Object) -> String {
                 status.last_successful_time.map(|time| time.to_string()),
             )
         }
+        Object::DaemonSet(set) => format!(
+            "DaemonSet {} {} generation {}: {:?}",
+            set.metadata.name,
+            short(&set.metadata.uid),
+            set.metadata.generation,
+            set.status,
+        ),
+        Object::ControllerRevision(revision) => format!(
+            "ControllerRevision {} {} number {}",
+            revision.metadata.name,
+            short(&revision.metadata.uid),
+            revision.revision,
+        ),
         Object::Node(node) => format!("Node {}", node.metadata.name),
     }
 }

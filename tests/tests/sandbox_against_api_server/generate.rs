@@ -259,9 +259,13 @@ impl Generator {
                 (Kind::CronJob, true) => self.cron_job_status_edits(),
                 (Kind::CronJob, false) => self.cron_job_edits(),
                 (Kind::Job, true) => self.job_status_edits(),
-                (Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, true) => self.pod_status_edits(),
+                (Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, true) => {
+                    self.pod_status_edits()
+                }
                 (Kind::Job, false) => self.job_edits(),
-                (Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, false) => self.pod_edits(),
+                (Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, false) => {
+                    self.pod_edits()
+                }
             });
         }
         Request::Update { kind, name, status, edits, uid: self.sent(), version: self.sent() }

@@ -120,7 +120,9 @@ impl Sandbox {
                 Ok(_) => return Err(anyhow!("not a Pod: {text}")),
                 Err(error) => unreadable(&error),
             },
-            (Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, _) => return Err(anyhow!("neither Nodes nor what belongs to DaemonSets is asked about")),
+            (Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, _) => {
+                return Err(anyhow!("neither Nodes nor what belongs to DaemonSets is asked about"));
+            }
         })
     }
 

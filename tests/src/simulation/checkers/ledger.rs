@@ -105,7 +105,10 @@ impl Ledger {
                     }
                 }
             }
-            Some(Object::CronJob(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_)) | None => {}
+            Some(
+                Object::CronJob(_) | Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_),
+            )
+            | None => {}
         }
     }
 
