@@ -43,12 +43,14 @@ pub(crate) struct Container {
 
 /// A toleration of a node's taint.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Toleration {
     pub(crate) key: Str,
     pub(crate) operator: Str,
     pub(crate) value: Str,
     pub(crate) effect: Str,
+    /// Seconds for which a NoExecute taint is borne; absent means for ever.
+    pub(crate) toleration_seconds: Option<i64>,
 }
 
 /// A Node's text beside its slim struct.

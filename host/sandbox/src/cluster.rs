@@ -1,6 +1,7 @@
 //! The store with its surroundings: scheduler, kubelets and garbage collector, driven by virtual time.
 
 mod behavior;
+mod eviction;
 mod garbage_collector;
 mod kubelet;
 mod nodes;
@@ -69,18 +70,31 @@ pub struct Cluster {
     pods: BTreeMap<Uid, PodState>,
     /// Pods that no node can take.
     unschedulable: BTreeSet<(Str, Str)>,
-    /// Pods that an owner has made so far for each index.
-    ordinals: BTreeMap<(Uid, Option<u32>), u32>,
+    /// Pods that an owner has made so far for each of its places.
+    ordinals: BTreeMap<(Uid, Place), u32>,
     runs: RunLedger,
     words: Words,
+}
+
+/// What a Pod is for, among those of its owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Whatever the others are for.
+    Any,
+    /// A completion index.
+    Index(u32),
+    /// A node.
+    Node(Str),
 }
 
 /// What the surroundings know of one Pod.
 #[derive(Debug)]
 struct PodState {
     behavior: Behavior,
-    /// How many Pods of the same owner and index came before.
+    /// How many Pods of the same owner and place came before.
     ordinal: u32,
+    /// When it is to be evicted because of its node's taints, milliseconds since the start.
+    eviction_ms: Option<u64>,
 }
 
 impl Cluster {
@@ -150,6 +164,9 @@ impl Cluster {
         match work {
             Work::Schedule(pod) => self.schedule(&pod),
             Work::Start(pod) => self.start(&pod),
+            Work::Ready(pod, restarts) => self.become_ready(&pod, restarts),
+            Work::EvictFromKubelet(pod) => self.evict_from_kubelet(&pod),
+            Work::EvictFromNode(pod) => self.evict_from_node(&pod),
             Work::Finish(pod) => self.finish(&pod),
             Work::Restart(pod) => self.restart(&pod),
             Work::Stop(pod) => self.stop(&pod),
@@ -204,11 +221,15 @@ impl Cluster {
 
     fn note_new_pod(&mut self, pod: &Arc<Pod>) {
         let owner = pod.metadata.controller().map(|owner| owner.uid.clone());
-        let index =
-            pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION).and_then(|text| text.parse().ok());
+        let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
+        let place = match (index.and_then(|text| text.parse().ok()), &pod.spec.pinned_to) {
+            (Some(index), _) => Place::Index(index),
+            (None, Some(node)) => Place::Node(node.clone()),
+            (None, None) => Place::Any,
+        };
         let mut ordinal = 0;
         if let Some(owner) = owner {
-            let count = self.ordinals.entry((owner, index)).or_default();
+            let count = self.ordinals.entry((owner, place)).or_default();
             ordinal = *count;
             *count = count.saturating_add(1);
         }
@@ -220,7 +241,7 @@ impl Cluster {
                 format!("{annotation} is not understood; the default holds"),
             );
         }
-        self.pods.insert(pod.metadata.uid.clone(), PodState { behavior, ordinal });
+        self.pods.insert(pod.metadata.uid.clone(), PodState { behavior, ordinal, eviction_ms: None });
         if pod.spec.node_name.is_some() {
             self.note_bound_pod(pod);
         } else {
@@ -250,6 +271,7 @@ impl Cluster {
         }
         let delay_ms = self.pods.get(&pod.metadata.uid).map_or(0, |state| state.behavior.start_ms);
         self.after(delay_ms, Work::Start(PodRef::of(pod)));
+        self.note_taints(pod);
     }
 
     fn note_removed_pod(&mut self, pod: &Arc<Pod>) {
@@ -263,7 +285,7 @@ impl Cluster {
     fn forget_ordinals(&mut self, owner: &Uid) {
         let keys: Vec<_> = self
             .ordinals
-            .range((owner.clone(), None)..)
+            .range((owner.clone(), Place::Any)..)
             .map(|(key, _)| key.clone())
             .take_while(|key| key.0 == *owner)
             .collect();

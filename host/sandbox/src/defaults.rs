@@ -311,7 +311,7 @@ fn prune_unwritten(holder: &mut Map<String, Value>) {
         match value {
             Value::Object(inner) => prune_unwritten(inner),
             Value::Array(items) => {
-                items.iter_mut().filter_map(Value::as_object_mut).for_each(prune_unwritten)
+                items.iter_mut().filter_map(Value::as_object_mut).for_each(prune_unwritten);
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }

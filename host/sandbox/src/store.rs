@@ -46,6 +46,8 @@ impl Actor {
     pub const SCHEDULER: Self = Self("scheduler");
     /// The sandbox's kubelets.
     pub const KUBELET: Self = Self("kubelet");
+    /// The sandbox's eviction of Pods from tainted nodes.
+    pub const TAINT_EVICTION: Self = Self("taint-eviction");
     /// The sandbox's garbage collector, for owners, namespaces and vanished nodes.
     pub const GARBAGE_COLLECTOR: Self = Self("garbage-collector");
 }

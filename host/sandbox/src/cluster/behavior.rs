@@ -10,13 +10,17 @@ use crate::dice::number_for;
 /// | annotation | value | meaning |
 /// |---|---|---|
 /// | `start-seconds` | `2`, `0.5` or `1-3` | from binding to start |
+/// | `ready-seconds` | `3`, `0.5` or `1-3` | from start to readiness |
 /// | `run-seconds` | `5`, `0.5` or `5-10` | from start to end |
 /// | `exit-code` | `3` | how its containers end |
 /// | `fail-first` | `2` | only so many first Pods of the Job, or of the index, end badly (with `exit-code`, else 1) |
 /// | `hang-terminating-seconds` | `600` | how long it takes to end once it is deleted |
 /// | `not-ready` | `true` | it runs without becoming ready |
+/// | `evict-seconds` | `5`, `0.5` or `5-10` | from start to its eviction by the kubelet, which leaves it Failed for good |
+/// | `evict-first` | `2` | only so many first Pods of the Job, of the index, or of the DaemonSet on a node are evicted |
 ///
-/// A range is settled by the seed and the Pod's name.
+/// A range is settled by the seed and the Pod's name. A Pod whose restartPolicy is Always runs on, unless
+/// `run-seconds`, `exit-code` or `fail-first` says that it ends; then it is started again.
 pub const ANNOTATION_PREFIX: &str = "sandbox.windlass.dev/";
 
 /// What one Pod does.
@@ -28,6 +32,13 @@ pub(super) struct Behavior {
     pub(super) fail_first: Option<u32>,
     pub(super) hang_terminating_ms: Option<u64>,
     pub(super) is_ready: bool,
+    pub(super) ready_after_ms: u64,
+    pub(super) evict_after_ms: Option<u64>,
+    pub(super) evict_first: Option<u32>,
+    /// Whether an annotation says when a run ends.
+    says_run: bool,
+    /// Whether an annotation says how a run ends.
+    says_exit: bool,
 }
 
 impl Behavior {
@@ -40,6 +51,11 @@ impl Behavior {
             fail_first: None,
             hang_terminating_ms: None,
             is_ready: true,
+            ready_after_ms: 0,
+            evict_after_ms: None,
+            evict_first: None,
+            says_run: false,
+            says_exit: false,
         };
         let mut malformed = None;
         // Annotations are sorted, so that the ones meant are found without looking at the others.
@@ -53,9 +69,18 @@ impl Behavior {
             };
             let understood = match name {
                 "start-seconds" => span().map(|ms| behavior.start_ms = ms),
-                "run-seconds" => span().map(|ms| behavior.run_ms = ms),
+                "run-seconds" => {
+                    behavior.says_run = true;
+                    span().map(|ms| behavior.run_ms = ms)
+                }
+                "ready-seconds" => span().map(|ms| behavior.ready_after_ms = ms),
+                "evict-seconds" => span().map(|ms| behavior.evict_after_ms = Some(ms)),
+                "evict-first" => text.parse().ok().map(|count| behavior.evict_first = Some(count)),
                 "hang-terminating-seconds" => span().map(|ms| behavior.hang_terminating_ms = Some(ms)),
-                "exit-code" => text.parse().ok().map(|code| behavior.exit_code = code),
+                "exit-code" => {
+                    behavior.says_exit = true;
+                    text.parse().ok().map(|code| behavior.exit_code = code)
+                }
                 "fail-first" => text.parse().ok().map(|count| behavior.fail_first = Some(count)),
                 "not-ready" => text.parse::<bool>().ok().map(|not_ready| behavior.is_ready = !not_ready),
                 _ => None,
@@ -65,6 +90,17 @@ impl Behavior {
             }
         }
         (behavior, malformed)
+    }
+
+    /// Whether a run of a Pod that is always started again ends at all, with `earlier` runs before it.
+    pub(super) fn ends_if_restarted(&self, earlier: u32) -> bool {
+        let ends_badly = self.exit_code_after(earlier) != 0;
+        self.says_run || ends_badly || (self.says_exit && self.fail_first.is_none())
+    }
+
+    /// Milliseconds from the start of the Pod to its eviction, if it is evicted with `earlier` Pods before it.
+    pub(super) fn eviction_ms(&self, earlier: u32) -> Option<u64> {
+        self.evict_after_ms.filter(|_| self.evict_first.is_none_or(|count| earlier < count))
     }
 
     /// Exit code of the run that has `earlier` runs of the same Job or index before it.
@@ -133,6 +169,23 @@ mod tests {
         let (behavior, malformed) = behavior(&[("run-seconds", "soon")]);
         assert_eq!(behavior.run_ms, 5000);
         assert_eq!(malformed.as_deref(), Some("sandbox.windlass.dev/run-seconds: soon"));
+    }
+
+    #[test]
+    fn a_pod_that_is_always_started_again_runs_on_unless_it_is_told_to_end() {
+        assert!(!behavior(&[("ready-seconds", "4")]).0.ends_if_restarted(0));
+        assert!(behavior(&[("run-seconds", "4")]).0.ends_if_restarted(0));
+        assert!(behavior(&[("exit-code", "0")]).0.ends_if_restarted(0));
+        let crashing = behavior(&[("fail-first", "1"), ("exit-code", "7")]).0;
+        assert_eq!([0, 1].map(|earlier| crashing.ends_if_restarted(earlier)), [true, false]);
+    }
+
+    #[test]
+    fn only_the_first_pods_are_evicted_where_their_number_is_given() {
+        let evicted = behavior(&[("evict-seconds", "2"), ("evict-first", "1")]).0;
+        assert_eq!([0, 1].map(|earlier| evicted.eviction_ms(earlier)), [Some(2000), None]);
+        assert_eq!(behavior(&[("evict-seconds", "2")]).0.eviction_ms(9), Some(2000));
+        assert_eq!(behavior(&[("evict-first", "2")]).0.eviction_ms(0), None);
     }
 
     #[test]

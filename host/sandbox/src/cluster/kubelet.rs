@@ -13,6 +13,8 @@ use crate::{Actor, DeleteOptions};
 
 /// Exit code of a container that was told to end (128 + SIGTERM).
 const TERMINATED_EXIT_CODE: i32 = 143;
+/// Exit code of a container that was killed (128 + SIGKILL).
+const KILLED_EXIT_CODE: i32 = 137;
 /// First and longest wait before a container is started again (upstream: kubelet's crash loop backoff).
 const RESTART_BACKOFF_MS: u64 = 10_000;
 const MAX_RESTART_BACKOFF_MS: u64 = 300_000;
@@ -35,6 +37,10 @@ pub(super) struct Words {
     error: Str,
     disruption_target: Str,
     deletion_by_pod_gc: Str,
+    deletion_by_taint_manager: Str,
+    termination_by_kubelet: Str,
+    evicted: Str,
+    low_on_memory: Str,
 }
 
 impl Default for Words {
@@ -53,6 +59,10 @@ impl Default for Words {
             error: "Error".into(),
             disruption_target: "DisruptionTarget".into(),
             deletion_by_pod_gc: "DeletionByPodGC".into(),
+            deletion_by_taint_manager: "DeletionByTaintManager".into(),
+            termination_by_kubelet: "TerminationByKubelet".into(),
+            evicted: "Evicted".into(),
+            low_on_memory: "The node was low on resource: memory. ".into(),
         }
     }
 }
@@ -63,9 +73,18 @@ impl Words {
     }
 
     /// The condition of a Pod whose node is gone.
-    pub(super) fn disruption(&self, now: Time) -> PodCondition {
+    pub(super) fn lost_node(&self, now: Time) -> PodCondition {
+        self.disruption(&self.deletion_by_pod_gc, now)
+    }
+
+    /// The condition of a Pod that does not bear its node's taints.
+    pub(super) fn tainted_node(&self, now: Time) -> PodCondition {
+        self.disruption(&self.deletion_by_taint_manager, now)
+    }
+
+    fn disruption(&self, reason: &Str, now: Time) -> PodCondition {
         let mut condition = self.condition(&self.disruption_target, ConditionStatus::True, now);
-        condition.reason = Some(self.deletion_by_pod_gc.clone());
+        condition.reason = Some(reason.clone());
         condition
     }
 
@@ -101,6 +120,29 @@ impl Words {
     }
 }
 
+/// What a kubelet has to say of a Pod.
+#[derive(Clone, Copy)]
+struct Report {
+    phase: PodPhase,
+    is_ready: bool,
+    /// How its containers ended, if they did.
+    exit_code: Option<i32>,
+    /// How often they were started again.
+    restarts: u32,
+    /// Whether it was evicted.
+    is_evicted: bool,
+}
+
+impl Report {
+    fn running(is_ready: bool, restarts: u32) -> Self {
+        Self { phase: PodPhase::Running, is_ready, exit_code: None, restarts, is_evicted: false }
+    }
+
+    fn ended(phase: PodPhase, exit_code: Option<i32>, restarts: u32) -> Self {
+        Self { phase, is_ready: false, exit_code, restarts, is_evicted: false }
+    }
+}
+
 impl Cluster {
     pub(super) fn start(&mut self, reference: &PodRef) {
         let Some(pod) = self.pod(reference) else { return };
@@ -109,6 +151,10 @@ impl Cluster {
         }
         if self.kubelet_at_work(&pod, || Work::Start(reference.clone())) {
             self.run(&pod, 0);
+            let state = self.pods.get(&reference.uid);
+            if let Some(delay_ms) = state.and_then(|state| state.behavior.eviction_ms(state.ordinal)) {
+                self.after(delay_ms, Work::EvictFromKubelet(reference.clone()));
+            }
         }
     }
 
@@ -119,6 +165,29 @@ impl Cluster {
         }
         if self.kubelet_at_work(&pod, || Work::Restart(reference.clone())) {
             self.run(&pod, restarts(&pod).saturating_add(1));
+        }
+    }
+
+    pub(super) fn become_ready(&mut self, reference: &PodRef, after_restarts: u32) {
+        let Some(pod) = self.pod(reference) else { return };
+        let runs = pod.status.container_statuses.iter().all(|status| status.state.terminated.is_none());
+        if pod.status.phase != PodPhase::Running || !runs || restarts(&pod) != after_restarts {
+            return;
+        }
+        if self.kubelet_at_work(&pod, || Work::Ready(reference.clone(), after_restarts)) {
+            self.report(&pod, Report::running(true, after_restarts));
+        }
+    }
+
+    /// Ends a Pod for good because its node is short of something (upstream: the kubelet's eviction manager).
+    pub(super) fn evict_from_kubelet(&mut self, reference: &PodRef) {
+        let Some(pod) = self.pod(reference) else { return };
+        if pod.status.phase != PodPhase::Running || pod.metadata.is_terminating() {
+            return;
+        }
+        if self.kubelet_at_work(&pod, || Work::EvictFromKubelet(reference.clone())) {
+            let ended = Report::ended(PodPhase::Failed, Some(KILLED_EXIT_CODE), restarts(&pod));
+            self.report(&pod, Report { is_evicted: true, ..ended });
         }
     }
 
@@ -138,13 +207,13 @@ impl Cluster {
             Some(_) | None => true,
         };
         if runs_again && !pod.metadata.is_terminating() {
-            self.report(&pod, PodPhase::Running, false, Some(exit_code), runs);
+            self.report(&pod, Report::ended(PodPhase::Running, Some(exit_code), runs));
             let wait_ms = RESTART_BACKOFF_MS.saturating_mul(1 << runs.min(MAX_RESTART_DOUBLINGS));
             self.after(wait_ms.min(MAX_RESTART_BACKOFF_MS), Work::Restart(reference.clone()));
             return;
         }
         let phase = if exit_code == 0 { PodPhase::Succeeded } else { PodPhase::Failed };
-        self.report(&pod, phase, false, Some(exit_code), runs);
+        self.report(&pod, Report::ended(phase, Some(exit_code), runs));
     }
 
     /// Ends a deleted Pod, if it has not ended by itself, and confirms with a delete without grace.
@@ -155,7 +224,7 @@ impl Cluster {
         }
         if !pod.is_terminal() {
             let exit_code = (pod.status.phase == PodPhase::Running).then_some(TERMINATED_EXIT_CODE);
-            self.report(&pod, PodPhase::Failed, false, exit_code, restarts(&pod));
+            self.report(&pod, Report::ended(PodPhase::Failed, exit_code, restarts(&pod)));
         }
         let options =
             DeleteOptions { uid: Some(&reference.uid), grace_seconds: Some(0), ..DeleteOptions::default() };
@@ -175,19 +244,20 @@ impl Cluster {
 
     fn run(&mut self, pod: &Arc<Pod>, restarts: u32) {
         let Some(state) = self.pods.get(&pod.metadata.uid) else { return };
-        let (run_ms, is_ready) = (state.behavior.run_ms, state.behavior.is_ready);
-        self.report(pod, PodPhase::Running, is_ready, None, restarts);
-        self.after(run_ms, Work::Finish(PodRef::of(pod)));
+        let (behavior, earlier) = (state.behavior, state.ordinal.saturating_add(restarts));
+        let is_ready = behavior.is_ready && behavior.ready_after_ms == 0;
+        self.report(pod, Report::running(is_ready, restarts));
+        if behavior.is_ready && !is_ready {
+            self.after(behavior.ready_after_ms, Work::Ready(PodRef::of(pod), restarts));
+        }
+        let is_always_restarted = !matches!(pod.spec.restart_policy.as_deref(), Some("Never" | "OnFailure"));
+        if !is_always_restarted || behavior.ends_if_restarted(earlier) {
+            self.after(behavior.run_ms, Work::Finish(PodRef::of(pod)));
+        }
     }
 
-    fn report(
-        &mut self,
-        pod: &Arc<Pod>,
-        phase: PodPhase,
-        is_ready: bool,
-        exit_code: Option<i32>,
-        restarts: u32,
-    ) {
+    fn report(&mut self, pod: &Arc<Pod>, report: Report) {
+        let Report { phase, is_ready, exit_code, restarts, is_evicted } = report;
         let Some(body) = self.store.pod_body(&pod.metadata.namespace, &pod.metadata.name) else { return };
         let now = self.store.time();
         let reason = exit_code.map(|code| if code == 0 { &self.words.completed } else { &self.words.error });
@@ -203,7 +273,7 @@ impl Cluster {
         let containers =
             body.containers.iter().filter(|_| has_run).enumerate().map(|(position, container)| {
                 // The exit code is that of the first container; the others end well unless all were told to end.
-                let told = exit_code == Some(TERMINATED_EXIT_CODE);
+                let told = matches!(exit_code, Some(TERMINATED_EXIT_CODE | KILLED_EXIT_CODE));
                 let code = exit_code.map(|code| if position == 0 || told { code } else { 0 });
                 ContainerStatus {
                     name: container.name.clone(),
@@ -218,11 +288,17 @@ impl Cluster {
             ready: true,
             state: state(Some(0)),
         });
+        let mut conditions = self.words.report(&pod.status, phase, is_ready, now);
+        if is_evicted {
+            conditions.push(self.words.disruption(&self.words.termination_by_kubelet, now));
+        }
+        // What was said of an eviction stays said.
+        let said = |new: &Str, old: &Option<Str>| if is_evicted { Some(new.clone()) } else { old.clone() };
         let status = PodStatus {
             phase,
-            conditions: self.words.report(&pod.status, phase, is_ready, now),
-            reason: None,
-            message: None,
+            conditions,
+            reason: said(&self.words.evicted, &pod.status.reason),
+            message: said(&self.words.low_on_memory, &pod.status.message),
             start_time: pod.status.start_time.or(Some(now)),
             container_statuses: containers.collect(),
             init_container_statuses: init.collect(),

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_core::kube::{Kind, Labels, Node, NodeSpec, ObjectMeta, Pod, PodPhase, Str, Taint};
+use windlass_core::kube::{
+    ApiStatus, Kind, Labels, Node, NodeSpec, Object, ObjectMeta, Pod, PodPhase, Str, Taint,
+};
 
 use super::Cluster;
 use super::work::{PodRef, Work};
@@ -37,6 +39,18 @@ impl NodeState {
         self.exists && self.ready && !self.unschedulable && self.pods.len() < self.capacity
     }
 
+    /// Whether the node takes `pod`, which may run nowhere else, now. Whether its kubelet is heard from does not matter:
+    /// upstream's scheduler goes by taints.
+    fn takes_pinned(&self, pod: &PodBody) -> bool {
+        let closed = Taint {
+            key: "node.kubernetes.io/unschedulable".into(),
+            effect: "NoSchedule".into(),
+            ..Taint::default()
+        };
+        let is_open = !self.unschedulable || pod.tolerations.iter().any(|borne| tolerates(borne, &closed));
+        self.exists && is_open && self.pods.len() < self.capacity && self.suits(pod)
+    }
+
     fn suits(&self, pod: &PodBody) -> bool {
         pod.node_selector.iter().all(|(key, value)| self.labels.get(key) == Some(value))
             && self.taints.iter().all(|taint| {
@@ -46,17 +60,35 @@ impl NodeState {
     }
 }
 
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+/// Whether a toleration bears a taint (upstream: Toleration.ToleratesTaint, without comparisons of numbers).
+pub(super) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     (toleration.effect.is_empty() || toleration.effect == taint.effect)
         && (toleration.key.is_empty() || toleration.key == taint.key)
-        && (&*toleration.operator == "Exists" || toleration.value == taint.value)
+        && match &*toleration.operator {
+            "" | "Equal" => toleration.value == taint.value,
+            "Exists" => true,
+            _ => false,
+        }
 }
 
 impl Nodes {
-    /// The least loaded node that suits the Pod.
+    /// The node that the Pod's affinity names, or the least loaded one that suits the Pod.
     pub(super) fn pick(&self, pod: &PodBody) -> Option<&Str> {
+        if let Some(node) = &pod.slim.pinned_to {
+            let (name, state) = self.by_name.get_key_value(node)?;
+            return state.takes_pinned(pod).then_some(name);
+        }
         let mut open = self.open.iter().map(|(_, name)| name);
         open.find(|name| self.by_name.get(*name).is_some_and(|node| node.suits(pod)))
+    }
+
+    pub(super) fn taints_of(&self, name: &str) -> impl Iterator<Item = &Taint> {
+        self.by_name.get(name).into_iter().flat_map(|node| &node.taints)
+    }
+
+    /// Pods on a node that have not ended.
+    pub(super) fn pods_of(&self, name: &str) -> BTreeSet<(Str, Str)> {
+        self.by_name.get(name).map(|node| node.pods.clone()).unwrap_or_default()
     }
 
     fn change(&mut self, name: &Str, change: impl FnOnce(&mut NodeState)) {
@@ -74,10 +106,25 @@ impl Cluster {
     ///
     /// # Errors
     /// What the API server says, such as 409 AlreadyExists.
-    pub fn add_node(&mut self, now_ms: u64, name: &str) -> Result<(), windlass_core::kube::ApiStatus> {
+    pub fn add_node(&mut self, now_ms: u64, name: &str) -> Result<(), ApiStatus> {
+        self.add_node_with(now_ms, name, Labels::new(), Vec::new())
+    }
+
+    /// Adds a ready Node with labels and taints.
+    ///
+    /// # Errors
+    /// As for [`Cluster::add_node`], and 422 Invalid for malformed labels.
+    pub fn add_node_with(
+        &mut self,
+        now_ms: u64,
+        name: &str,
+        labels: Labels,
+        taints: Vec<Taint>,
+    ) -> Result<(), ApiStatus> {
+        let labels = Arc::new(labels);
         let node = Node {
-            metadata: ObjectMeta { name: name.into(), ..ObjectMeta::default() },
-            spec: NodeSpec::default(),
+            metadata: ObjectMeta { name: name.into(), labels, ..ObjectMeta::default() },
+            spec: NodeSpec { taints, ..NodeSpec::default() },
             ..Node::default()
         };
         let text = serde_json::value::to_raw_value(&node_text(name)).unwrap_or_default();
@@ -103,10 +150,33 @@ impl Cluster {
 
     /// Keeps new Pods away from a Node, or lets them come; whether there is such a Node.
     pub fn set_node_unschedulable(&mut self, now_ms: u64, name: &str, unschedulable: bool) -> bool {
+        self.change_node(now_ms, name, |node| node.spec.unschedulable = unschedulable)
+    }
+
+    /// Gives a Node other labels; whether there is such a Node. Pods that are on it stay.
+    pub fn set_node_labels(&mut self, now_ms: u64, name: &str, labels: Labels) -> bool {
+        self.change_node(now_ms, name, |node| node.metadata.labels = Arc::new(labels))
+    }
+
+    /// Gives a Node other taints; whether there is such a Node. Pods that are on it are deleted where they do not bear a
+    /// taint with the effect NoExecute, or bear it no longer.
+    pub fn set_node_taints(&mut self, now_ms: u64, name: &str, taints: Vec<Taint>) -> bool {
+        self.change_node(now_ms, name, |node| node.spec.taints = taints)
+    }
+
+    /// Removes a Node; whether there was such a Node. Its Pods end after [`ClusterOptions::node_loss_ms`].
+    ///
+    /// [`ClusterOptions::node_loss_ms`]: super::ClusterOptions::node_loss_ms
+    pub fn remove_node(&mut self, now_ms: u64, name: &str) -> bool {
+        let options = DeleteOptions::default();
+        self.request(now_ms, |store| store.delete(Actor::USER, Kind::Node, "", name, &options)).is_ok()
+    }
+
+    fn change_node(&mut self, now_ms: u64, name: &str, change: impl FnOnce(&mut Node)) -> bool {
         let Some(before) = self.store.object(Kind::Node, "", name).cloned() else { return false };
         let mut after = before.clone();
-        if let windlass_core::kube::Object::Node(node) = &mut after {
-            Arc::make_mut(node).spec.unschedulable = unschedulable;
+        if let Object::Node(node) = &mut after {
+            change(Arc::make_mut(node));
         }
         self.request(now_ms, |store| store.store_node(Actor::USER, &before, after, None));
         true
@@ -118,12 +188,14 @@ impl Cluster {
             Some(Body::Slim | Body::Pod(_)) | None => return,
         };
         let mut parked = Vec::new();
+        let mut is_retainted = false;
         self.nodes.change(&node.metadata.name, |state| {
             state.exists = true;
             state.ready = ready;
             state.unschedulable = node.spec.unschedulable;
             state.capacity = capacity;
             state.labels = node.metadata.labels.clone();
+            is_retainted = state.taints != node.spec.taints;
             state.taints.clone_from(&node.spec.taints);
             if ready {
                 parked = std::mem::take(&mut state.parked);
@@ -132,8 +204,17 @@ impl Cluster {
         for work in parked {
             self.after(0, work);
         }
+        if is_retainted {
+            self.note_taints_of_node(&node.metadata.name);
+        }
         for (namespace, name) in std::mem::take(&mut self.unschedulable) {
-            self.schedule_again(namespace, name);
+            let pinned_to =
+                self.store.pod_body(&namespace, &name).and_then(|body| body.slim.pinned_to.as_ref());
+            if pinned_to.is_none_or(|pinned_to| *pinned_to == node.metadata.name) {
+                self.schedule_again(namespace, name);
+            } else {
+                self.unschedulable.insert((namespace, name));
+            }
         }
     }
 
@@ -161,10 +242,15 @@ impl Cluster {
         self.nodes.change(node, |state| {
             state.pods.remove(&key);
         });
-        let Some(state) = self.nodes.by_name.get(node).filter(|state| state.is_open()) else { return };
-        let waiting = self.unschedulable.iter().find(|(namespace, name)| {
-            self.store.pod_body(namespace, name).is_some_and(|body| state.suits(body))
-        });
+        let Some(state) = self.nodes.by_name.get(node).filter(|state| state.exists) else { return };
+        let takes = |body: &PodBody| match &body.slim.pinned_to {
+            Some(pinned_to) => pinned_to == node && state.takes_pinned(body),
+            None => state.is_open() && state.suits(body),
+        };
+        let waiting = self
+            .unschedulable
+            .iter()
+            .find(|(namespace, name)| self.store.pod_body(namespace, name).is_some_and(|body| takes(body)));
         if let Some((namespace, name)) = waiting.cloned() {
             self.unschedulable.remove(&(namespace.clone(), name.clone()));
             self.schedule_again(namespace, name);
@@ -185,26 +271,30 @@ impl Cluster {
 
     /// Ends the Pods of a node that is gone, as upstream's PodGC does.
     pub(super) fn lose_node(&mut self, node: &Str) {
-        let Some(state) = self.nodes.by_name.get(node).filter(|state| !state.exists) else { return };
-        let pods = state.pods.clone();
-        for (namespace, name) in pods {
-            let Some(windlass_core::kube::Object::Pod(pod)) = self.store.object(Kind::Pod, &namespace, &name)
-            else {
-                continue;
-            };
-            let pod = pod.clone();
-            let mut status = pod.status.as_ref().clone();
-            status.phase = PodPhase::Failed;
-            status.conditions.push(self.words.disruption(self.store.time()));
+        if self.nodes.by_name.get(node).is_none_or(|state| state.exists) {
+            return;
+        }
+        let pods = self.store.objects(Kind::Pod).filter_map(|object| match object {
+            Object::Pod(pod) if pod.spec.node_name.as_ref() == Some(node) => Some(pod.clone()),
+            _ => None,
+        });
+        for pod in pods.collect::<Vec<_>>() {
             let actor = Actor::GARBAGE_COLLECTOR;
+            if !pod.is_terminal() {
+                let mut status = pod.status.as_ref().clone();
+                status.phase = PodPhase::Failed;
+                status.conditions.push(self.words.lost_node(self.store.time()));
+                // The Pod was read just now from the same store, so this cannot be refused.
+                let _marked = self.store.set_pod_status(actor, &pod, status);
+            }
+            let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
             let options = DeleteOptions {
                 uid: Some(&pod.metadata.uid),
                 grace_seconds: Some(0),
                 ..DeleteOptions::default()
             };
-            // Both were read just now from the same store, so neither can be refused.
-            let _marked = self.store.set_pod_status(actor, &pod, status);
-            let _deleted = self.store.delete(actor, Kind::Pod, &namespace, &name, &options);
+            // As above; it may be gone already, where its last finalizer went with the status.
+            let _deleted = self.store.delete(actor, Kind::Pod, namespace, name, &options);
         }
         self.nodes.by_name.remove(node);
     }

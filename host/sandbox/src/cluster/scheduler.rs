@@ -1,4 +1,4 @@
-//! The scheduler: binds each new Pod to the least loaded node that suits it.
+//! The scheduler: binds each new Pod to the least loaded node that suits it, or to the one that its affinity names.
 
 use windlass_core::kube::{ConditionStatus, PodStatus};
 

@@ -28,6 +28,12 @@ pub(super) enum Work {
     Schedule(PodRef),
     /// Start a bound Pod's containers.
     Start(PodRef),
+    /// Find a Pod's containers ready, if they are those that were started after so many restarts.
+    Ready(PodRef, u32),
+    /// Evict a running Pod, as a kubelet does that runs out of something.
+    EvictFromKubelet(PodRef),
+    /// Delete a Pod that bears its node's taints no longer.
+    EvictFromNode(PodRef),
     /// End a running Pod's containers.
     Finish(PodRef),
     /// Start a Pod's containers again.

@@ -129,7 +129,7 @@ fn rolling_update(limits: &RollingUpdateDaemonSet, faults: &mut Faults) {
     for (field, limit) in both {
         match limit {
             IntOrPercent::Int(number) => {
-                faults.not_negative(format_args!("{path}.{field}"), (*number).into())
+                faults.not_negative(format_args!("{path}.{field}"), (*number).into());
             }
             IntOrPercent::Text(text) => {
                 for fault in percent_faults(text) {
