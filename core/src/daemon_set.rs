@@ -1,7 +1,60 @@
-//! The decisions of the DaemonSet controller, as functions of plain values.
+//! The DaemonSet controller's decisions, one file each; [`reconcile`] lists them in their order.
 
+mod backoff;
 mod canonical_json;
+mod changes;
+mod claim;
+mod facts;
+#[cfg(test)]
+mod fixture;
 pub mod history;
+mod manage;
+mod memo;
 pub mod naming;
 pub mod placement;
+mod pods;
 pub mod revision;
+mod revisions;
+mod rollout;
+mod selects_all;
+mod status;
+mod steps;
+
+use crate::fault::Fault;
+use crate::plan::Plan;
+use crate::view::DaemonSetSnapshot;
+
+use backoff::Backoff;
+use changes::Changes;
+use facts::Facts;
+use revisions::{Claimed, Revisions};
+use steps::Decisions;
+
+/// The plan for a DaemonSet as it stands in the snapshot.
+///
+/// # Errors
+/// A [`Fault`] if the snapshot contradicts itself.
+pub fn reconcile(snapshot: &DaemonSetSnapshot) -> Result<Plan, Fault> {
+    let facts = &Facts::read(snapshot)?;
+    if let Some(plan) = selects_all::plan(facts) {
+        return Ok(plan);
+    }
+    if facts.set.terminating {
+        return Ok(Plan { memo: snapshot.memo.clone(), ..Plan::default() });
+    }
+    if let Some(plan) = claim::plan(facts) {
+        return Ok(plan);
+    }
+    let revisions = Revisions::decide(facts, &Claimed::of(facts));
+    if let Some(plan) = revisions.name_taken(facts) {
+        return Ok(plan);
+    }
+    let mut backoff = Backoff::of(facts);
+    let managed = manage::decide(facts, &revisions, &mut backoff);
+    // What is rolled hangs on what is there: first everything else is as it should be.
+    let rolled = if managed.is_empty() { rollout::decide(facts, &revisions) } else { Changes::within(0) };
+    let status = status::changed(facts, &revisions);
+    let requeue_after_ms = [backoff.next_ms(), facts.until_available_ms()].into_iter().flatten().min();
+    let memo = backoff.into_memo().encode(&facts.set.uid);
+    Ok(Decisions { revisions, managed, rolled, status, requeue_after_ms, memo }.into_plan())
+}

@@ -201,6 +201,16 @@ pub enum SyncAction {
     PodsDeleted,
 }
 
+impl EventRecord {
+    /// An Event with upstream's spelling of its reason; a message that is too long is cut.
+    #[must_use]
+    pub fn new(warning: bool, reason: &str, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MAX_EVENT_MESSAGE_BYTES));
+        Self { warning, reason: reason.into(), message }
+    }
+}
+
 impl Plan {
     /// Appends a step and returns its position.
     pub fn push(&mut self, action: Action, after: Vec<Dependency>) -> u32 {

@@ -411,7 +411,7 @@ fn phase_number(phase: PodPhase) -> u8 {
     }
 }
 
-fn phase_of(number: u8) -> PodPhase {
+pub(crate) fn phase_of(number: u8) -> PodPhase {
     match number {
         0 => PodPhase::Pending,
         1 => PodPhase::Running,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::plan::{ActiveJob, EventRecord};
 use crate::view::{ActiveRow, JobState, LiveOwner};
 
-use super::complaints::{Complaints, event};
+use super::complaints::Complaints;
 use super::facts::{Facts, Known};
 
 /// Most Jobs that leave the list in one plan, each with an Event; the rest follow in the next.
@@ -44,7 +44,7 @@ impl Active {
                 Some((position, _)) if !seen.insert(position) => {}
                 Some((_, job)) if may_leave && job.row.state != JobState::Unfinished => {
                     let message = format!("Saw completed job: {}, condition: {}", row.name, condition(job));
-                    active.left.push(event(false, "SawCompletedJob", message));
+                    active.left.push(EventRecord::new(false, "SawCompletedJob", message));
                 }
                 Some((position, job)) => {
                     active.listed.push(listed);
@@ -54,7 +54,7 @@ impl Active {
                 }
                 None if may_leave && row.live == Some(LiveOwner::Gone) => {
                     let message = format!("Active job went missing: {}", row.name);
-                    active.left.push(event(false, "MissingJob", message));
+                    active.left.push(EventRecord::new(false, "MissingJob", message));
                 }
                 // It exists, and is not among the Jobs that are watched as this CronJob's: somebody took its owner
                 // reference away. It counts until it is gone.

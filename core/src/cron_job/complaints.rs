@@ -4,8 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::hash::{Fnv, owner_mark};
-use crate::kube::Str;
-use crate::plan::{EventRecord, MAX_EVENT_MESSAGE_BYTES};
+use crate::plan::EventRecord;
 
 /// Most complaints that a memo remembers; what more there are is told again.
 const MAX_REMEMBERED: usize = 16;
@@ -27,12 +26,12 @@ struct Complaint {
 impl Complaints {
     /// Adds a Warning.
     pub(super) fn warn(&mut self, reason: &'static str, message: String) {
-        self.found.push(Complaint { event: event(true, reason, message), about_s: 0 });
+        self.found.push(Complaint { event: EventRecord::new(true, reason, message), about_s: 0 });
     }
 
     /// Adds something that is as it should be, and yet stands in the way of the run at `about_s`.
     pub(super) fn note(&mut self, reason: &'static str, message: &str, about_s: i64) {
-        self.found.push(Complaint { event: event(false, reason, message.into()), about_s });
+        self.found.push(Complaint { event: EventRecord::new(false, reason, message), about_s });
     }
 
     /// Those that the last reconcile of the CronJob with `uid` did not find, and the memo for the next.
@@ -43,12 +42,6 @@ impl Complaints {
         let new = new.map(|(complaint, _)| complaint.event).collect();
         (new, write(&hashes, uid))
     }
-}
-
-/// An Event with upstream's spelling of its reason; a message that is too long is cut.
-pub(super) fn event(warning: bool, reason: &'static str, mut message: String) -> EventRecord {
-    message.truncate(message.floor_char_boundary(MAX_EVENT_MESSAGE_BYTES));
-    EventRecord { warning, reason: Str::from(reason), message }
 }
 
 fn hash(complaint: &Complaint) -> u64 {

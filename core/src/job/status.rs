@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use crate::kube::{ConditionStatus, Time};
-use crate::plan::{EventRecord, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES};
+use crate::plan::{EventRecord, JobStatusWrite};
 
 use super::conditions::{
     self, COMPLETE, FAILED, FAILURE_TARGET, SUCCESS_CRITERIA_MET, SUSPENDED, Why, condition,
@@ -75,7 +75,7 @@ impl Draft {
         if conditions::ensure(&mut self.write.conditions, new) {
             // The deadline counts from the resumption.
             self.write.start_time = (!facts.job.suspended).then_some(facts.now);
-            self.events.push(event_record(false, event, &why.message));
+            self.events.push(EventRecord::new(false, event, &*why.message));
         }
     }
 
@@ -102,27 +102,18 @@ impl Draft {
         let ended = condition(kind, ConditionStatus::True, &ending.why, facts.now);
         conditions::ensure(&mut write.conditions, ended);
         if !ending.success {
-            self.events.push(event_record(true, &ending.why.reason, &ending.why.message));
+            self.events.push(EventRecord::new(true, &ending.why.reason, &*ending.why.message));
             return;
         }
         // The API refuses a completion before the start, which a clock that went back would give.
         write.completion_time = Some(write.start_time.map_or(facts.now, |start: Time| start.max(facts.now)));
         if facts.job.completions.is_some_and(|completions| write.succeeded > completions) {
-            self.events.push(event_record(
+            self.events.push(EventRecord::new(
                 true,
                 "TooManySucceededPods",
                 "Too many succeeded pods running after completion count reached",
             ));
         }
-        self.events.push(event_record(false, "Completed", "Job completed"));
+        self.events.push(EventRecord::new(false, "Completed", "Job completed"));
     }
-}
-
-fn event_record(warning: bool, reason: &str, message: &str) -> EventRecord {
-    let mut end = message.len().min(MAX_EVENT_MESSAGE_BYTES);
-    while !message.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    let message = message.get(..end).unwrap_or_default();
-    EventRecord { warning, reason: reason.into(), message: message.into() }
 }

@@ -50,14 +50,20 @@ pub struct Hold {
     pub ask_again_ms: u32,
 }
 
-/// The built-in answer: `base * 2^(failures - 1)`, at most `max` (upstream: backoff_utils.go).
+/// The built-in answer: [`exponential_ms`].
 #[must_use]
 pub fn exponential(settings: BuiltIn, failures: u32) -> Answer {
+    Answer::RetryAfterMs(exponential_ms(settings, failures))
+}
+
+/// The delay after so many failures in a row, milliseconds: `base * 2^(failures - 1)`, at most `max`
+/// (upstream: backoff_utils.go).
+pub(crate) fn exponential_ms(settings: BuiltIn, failures: u32) -> u32 {
     if failures == 0 {
-        return Answer::RetryAfterMs(0);
+        return 0;
     }
     let doublings = failures.saturating_sub(1).min(31);
     let delay = u64::from(settings.backoff_base_ms).saturating_mul(1_u64 << doublings);
     let delay = delay.min(u64::from(settings.backoff_max_ms));
-    Answer::RetryAfterMs(u32::try_from(delay).unwrap_or(u32::MAX))
+    u32::try_from(delay).unwrap_or(u32::MAX)
 }

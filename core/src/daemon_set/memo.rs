@@ -1,0 +1,121 @@
+//! Bytes from one reconcile to the next: which nodes' Pods failed lately, and what was told.
+//!
+//! Integers of fixed size, little-endian, after a version byte; what is malformed, or was left by another set of the
+//! same name, is as good as lost.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::hash::owner_mark;
+
+/// Version of the layout.
+const VERSION: u8 = 1;
+/// Most nodes that a memo remembers, so that it stays below 60 KiB; the host takes 64 KiB.
+pub(super) const MAX_FAILURES: usize = 3_600;
+/// Bytes before the entries: the version, the owner's mark and two generations.
+const HEADER_BYTES: usize = 25;
+/// Bytes of an entry: a node's mark, the number of failures and an instant.
+const ENTRY_BYTES: usize = 17;
+
+/// What one reconcile tells the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Memo {
+    /// Generation of which it was told that it selects all Pods; 0 if none was.
+    pub(super) selecting_all: i64,
+    /// Observed generation that the failures are about.
+    pub(super) generation: i64,
+    /// The failures of each node, under the hash of its name; at most [`MAX_FAILURES`].
+    pub(super) failures: BTreeMap<u64, Failures>,
+}
+
+/// The failures of a node's Pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failures {
+    /// How many in a row, at least 1, saturating.
+    pub(super) count: u8,
+    /// When the last one's Pod was deleted, milliseconds since the Unix epoch.
+    pub(super) last_ms: i64,
+}
+
+impl Memo {
+    /// The memo in `bytes` that a reconcile of the set with `uid` left; an empty one if they are not of this layout, or
+    /// another set's.
+    pub(super) fn decode(bytes: &[u8], uid: &str) -> Self {
+        Self::read(bytes, uid).unwrap_or_default()
+    }
+
+    fn read(bytes: &[u8], uid: &str) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        let (owner, rest) = rest.split_first_chunk()?;
+        if *version != VERSION || u64::from_le_bytes(*owner) != owner_mark(uid) {
+            return None;
+        }
+        let (selecting_all, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (entries, []) = rest.as_chunks::<ENTRY_BYTES>() else { return None };
+        let failures = entries.iter().map(|entry| {
+            let (node, entry) = entry.split_first_chunk()?;
+            let (count, last_ms) = entry.split_first()?;
+            let last_ms = i64::from_le_bytes(*last_ms.first_chunk()?);
+            Some((u64::from_le_bytes(*node), Failures { count: *count, last_ms }))
+        });
+        Some(Self {
+            selecting_all: i64::from_le_bytes(*selecting_all),
+            generation: i64::from_le_bytes(*generation),
+            failures: failures.collect::<Option<_>>()?,
+        })
+    }
+
+    /// The bytes from which [`Memo::decode`] makes the same memo for the set with `uid`; none if there is nothing to
+    /// remember.
+    pub(super) fn encode(&self, uid: &str) -> Vec<u8> {
+        if self.failures.is_empty() && self.selecting_all == 0 {
+            return Vec::new();
+        }
+        let length = self.failures.len().saturating_mul(ENTRY_BYTES).saturating_add(HEADER_BYTES);
+        let mut bytes = Vec::with_capacity(length);
+        bytes.push(VERSION);
+        bytes.extend(owner_mark(uid).to_le_bytes());
+        bytes.extend(self.selecting_all.to_le_bytes());
+        bytes.extend(self.generation.to_le_bytes());
+        for (node, failures) in &self.failures {
+            bytes.extend(node.to_le_bytes());
+            bytes.push(failures.count);
+            bytes.extend(failures.last_ms.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Memo {
+        let failure = |node: u64| (node * 3, Failures { count: 3, last_ms: -5 });
+        Memo { selecting_all: 4, generation: 7, failures: (0..MAX_FAILURES as u64).map(failure).collect() }
+    }
+
+    #[test]
+    fn a_memo_comes_back_as_it_was_and_a_malformed_one_is_lost() {
+        let memo = full();
+        let bytes = memo.encode("uid");
+        assert!(bytes.len() < 60 * 1024, "{}", bytes.len());
+        assert_eq!(Memo::decode(&bytes, "uid"), memo);
+        let lost = Memo::default();
+        assert_eq!(Memo::decode(&bytes, "another"), lost);
+        assert_eq!(Memo::decode(&bytes[..bytes.len() - 1], "uid"), lost);
+        assert_eq!(Memo::decode(&[], "uid"), lost);
+        let mut other = bytes.clone();
+        other[0] = 9;
+        assert_eq!(Memo::decode(&other, "uid"), lost);
+        let mut longer = bytes;
+        longer.push(0);
+        assert_eq!(Memo::decode(&longer, "uid"), lost);
+    }
+
+    #[test]
+    fn nothing_to_remember_takes_no_bytes() {
+        assert_eq!(Memo { generation: 7, ..Memo::default() }.encode("uid"), Vec::<u8>::new());
+    }
+}
