@@ -1,8 +1,10 @@
 //! Between the types of wit/core and those of the core: field by field, columns moved and not copied.
 
 mod cron_job;
+mod daemon_set;
 
 pub(crate) use cron_job::cron_job_snapshot;
+pub(crate) use daemon_set::daemon_set_snapshot;
 
 use windlass_core::kube::{
     ConditionStatus, JobCondition, OnExitCodes, OnExitCodesOperator, OnPodCondition, PodFailurePolicy,
@@ -72,6 +74,7 @@ pub(crate) fn fault(fault: fault::Fault) -> wit::Fault {
         fault::Fault::UnsupportedKind => wit::Fault::UnsupportedKind,
         fault::Fault::UnequalColumns => wit::Fault::UnequalColumns,
         fault::Fault::PositionOutOfRange => wit::Fault::PositionOutOfRange,
+        fault::Fault::MalformedText => wit::Fault::MalformedText,
     }
 }
 
@@ -260,6 +263,7 @@ fn action(action: Action) -> wit::Action {
         }
         Action::DeleteJobs(jobs) => wit::Action::DeleteJobs(jobs),
         Action::WriteCronJobStatus(status) => wit::Action::WriteCronJobStatus(cron_job::status_write(status)),
+        Action::DaemonSet(action) => wit::Action::DaemonSet(daemon_set::action(action)),
         Action::RecordEvent(EventRecord { warning, reason, message }) => {
             wit::Action::RecordEvent(wit::EventRecord { warning, reason: (&*reason).into(), message })
         }

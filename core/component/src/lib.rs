@@ -7,8 +7,7 @@ mod convert;
 mod policy;
 
 use windlass_core::policy::Policy;
-use windlass_core::{cron_job, job};
-use windlass_core::{twin, view};
+use windlass_core::{cron_job, daemon_set, job, twin, view};
 
 use bindings::exports::windlass::core as exports;
 use bindings::windlass::core::types::{Fault, Plan};
@@ -72,8 +71,9 @@ impl exports::cron_job::Guest for Core {
 }
 
 impl exports::daemon_set::Guest for Core {
-    fn reconcile(_: exports::daemon_set::Snapshot) -> Result<Plan, Fault> {
-        Err(Fault::UnsupportedKind)
+    fn reconcile(snapshot: exports::daemon_set::Snapshot) -> Result<Plan, Fault> {
+        let plan = daemon_set::reconcile(&convert::daemon_set_snapshot(snapshot));
+        plan.map(convert::plan).map_err(convert::fault)
     }
 }
 

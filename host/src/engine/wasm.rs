@@ -210,6 +210,12 @@ impl Engine for WasmEngine {
                     guest.windlass_core_cron_job().call_reconcile(store, &snapshot)
                 })
             }
+            Snapshot::DaemonSet(snapshot) => {
+                let snapshot = convert::daemon_set_snapshot(snapshot);
+                self.call(policy, |store, guest| {
+                    guest.windlass_core_daemon_set().call_reconcile(store, &snapshot)
+                })
+            }
             Snapshot::Orphan(snapshot) => {
                 let snapshot = convert::orphan_snapshot(snapshot);
                 self.call(policy, |store, guest| {

@@ -20,13 +20,14 @@ mod generated {
                 import windlass:missed-runs/ask@0.1.0;
                 export windlass:core/job@0.1.0;
                 export windlass:core/cron-job@0.1.0;
+                export windlass:core/daemon-set@0.1.0;
                 export windlass:core/twin@0.1.0;
             }
         ",
     });
 }
 
-pub(super) use generated::exports::windlass::core::{cron_job, job};
+pub(super) use generated::exports::windlass::core::{cron_job, daemon_set, job};
 pub(super) use generated::windlass::backoff::types as backoff;
 pub(super) use generated::windlass::core::types;
 pub(super) use generated::windlass::missed_runs::types as missed_runs;

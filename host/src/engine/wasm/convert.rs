@@ -1,10 +1,12 @@
 //! Between the core's types and those of wit/core, field by field.
 
 mod cron_job;
+mod daemon_set;
 
 pub(super) use cron_job::{
     cron_job_snapshot, missed_runs_answer, missed_runs_question, schedule_answer, schedule_question,
 };
+pub(super) use daemon_set::daemon_set_snapshot;
 
 use windlass_core::fault::Fault;
 use windlass_core::kube::{
@@ -75,6 +77,7 @@ pub(super) fn fault(fault: wit::Fault) -> Fault {
         wit::Fault::UnsupportedKind => Fault::UnsupportedKind,
         wit::Fault::UnequalColumns => Fault::UnequalColumns,
         wit::Fault::PositionOutOfRange => Fault::PositionOutOfRange,
+        wit::Fault::MalformedText => Fault::MalformedText,
     }
 }
 
@@ -289,6 +292,7 @@ fn action(action: wit::Action) -> Action {
         }
         wit::Action::DeleteJobs(jobs) => Action::DeleteJobs(jobs),
         wit::Action::WriteCronJobStatus(status) => Action::WriteCronJobStatus(cron_job::status_write(status)),
+        wit::Action::DaemonSet(action) => Action::DaemonSet(daemon_set::action(action)),
         wit::Action::RecordEvent(wit::EventRecord { warning, reason, message }) => {
             Action::RecordEvent(EventRecord { warning, reason: reason.into(), message })
         }
