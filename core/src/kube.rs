@@ -6,6 +6,7 @@
 mod controller_revision;
 mod cron_job;
 mod cron_manifest;
+mod daemon_columns;
 mod daemon_set;
 mod daemon_template;
 mod job;
@@ -24,6 +25,7 @@ mod time;
 pub use controller_revision::{ControllerRevision, RevisionManifest};
 pub use cron_job::{ConcurrencyPolicy, CronJob, CronJobSpec, CronJobStatus, JobTemplate, ObjectReference};
 pub use cron_manifest::JobManifest;
+pub use daemon_columns::{daemon_pod_columns, node_columns};
 pub use daemon_set::{
     DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy, IntOrPercent, RollingUpdateDaemonSet,
     TEMPLATE_GENERATION_ANNOTATION, TEMPLATE_GENERATION_LABEL,

@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::cron_job;
+use crate::daemon_set::{self, revision::TemplateFault};
 use crate::fault::Fault;
 use crate::job;
 use crate::kube::ManifestFault;
@@ -16,12 +17,13 @@ use crate::policy::Policy;
 use crate::view::JobFlags;
 
 mod cron_job_plan;
+mod daemon_set_plan;
 mod document;
 mod gather;
 mod request;
 
 use document::PlanDocument;
-use gather::{Gathered, GatheredCronJob};
+use gather::{Gathered, GatheredCronJob, GatheredDaemonSet};
 use request::{Request, Subject};
 
 /// Group and version of every document of the twin.
@@ -46,6 +48,8 @@ enum TwinFault {
     UnknownDocument(String),
     /// The Job's template cannot become a Pod.
     Template(ManifestFault),
+    /// The DaemonSet's template has no revision.
+    DaemonTemplate(TemplateFault),
     /// The core refused what the document says.
     Refused(Fault),
 }
@@ -63,6 +67,11 @@ fn plan_document<P: Policy>(request: &str, policy: impl FnOnce(&JobFlags) -> P) 
             let gathered = GatheredCronJob::of(&request, cron_job);
             let plan = cron_job::reconcile(&gathered.snapshot, &policy).map_err(TwinFault::Refused)?;
             PlanDocument::of_cron_job(&plan, cron_job, &gathered.jobs)?
+        }
+        Subject::DaemonSet(set) => {
+            let gathered = GatheredDaemonSet::of(&request, set)?;
+            let plan = daemon_set::reconcile(&gathered.snapshot).map_err(TwinFault::Refused)?;
+            PlanDocument::of_daemon_set(&plan, set, &gathered, &request.pods)?
         }
         Subject::Orphan(snapshot) => {
             let children: Vec<_> = request.pods.iter().collect();

@@ -1,7 +1,7 @@
 //! The plan document and the fault document.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use super::{API_VERSION, TwinFault};
 use crate::job::naming;
 use crate::kube::{
-    CronJobStatus, JOB_TRACKING_FINALIZER, Job, JobStatus, Kind, ManifestFault, ObjectMeta, OwnerReference,
-    Pod, PreparedTemplate, ResourceVersion, Str, Uid, job_status,
+    CronJobStatus, DaemonSetStatus, JOB_TRACKING_FINALIZER, Job, JobStatus, Kind, ManifestFault, ObjectMeta,
+    OwnerReference, Pod, PreparedTemplate, ResourceVersion, Str, Uid, job_status,
 };
 use crate::plan::{
     Action, Dependency, EventRecord, JobStatusWrite, Needs, Plan, PodSlot, Read, Step, SyncAction,
@@ -114,21 +114,26 @@ pub(super) struct Target {
 #[derive(Serialize)]
 pub(super) struct PatchDocument {
     metadata: MetadataPatch,
+    /// A revision's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
 /// A strategic merge patch of metadata; the uid makes it fail on another incarnation of the name.
 #[derive(Serialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MetadataPatch {
-    uid: Uid,
+    pub(super) uid: Uid,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource_version: Option<ResourceVersion>,
+    pub(super) resource_version: Option<ResourceVersion>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<&'static str, Str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    owner_references: Vec<ReferencePatch>,
+    pub(super) owner_references: Vec<ReferencePatch>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    finalizers: Vec<&'static str>,
+    pub(super) finalizers: Vec<&'static str>,
     #[serde(rename = "$deleteFromPrimitiveList/finalizers", skip_serializing_if = "Vec::is_empty")]
-    removed_finalizers: Vec<&'static str>,
+    pub(super) removed_finalizers: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -160,6 +165,8 @@ pub(super) enum StatusOf {
     Job(JobStatus),
     /// A CronJob's.
     CronJob(CronJobStatus),
+    /// A DaemonSet's.
+    DaemonSet(DaemonSetStatus),
 }
 
 #[derive(Serialize)]
@@ -243,6 +250,7 @@ pub(super) fn fault(fault: &TwinFault) -> String {
             ("unknown_document", format!("the document is {found:?} and not {API_VERSION} ReconcileRequest"))
         }
         TwinFault::Template(fault) => ("malformed_template", fault.to_string()),
+        TwinFault::DaemonTemplate(fault) => ("malformed_template", fault.to_string()),
         TwinFault::Refused(fault) => (fault.category(), fault.to_string()),
     };
     let document = FaultDocument { api_version: API_VERSION, kind: "Fault", category, message: &message };
@@ -326,7 +334,7 @@ impl Scene<'_> {
             removed_finalizers: [JOB_TRACKING_FINALIZER].into(),
             ..MetadataPatch::default()
         };
-        [patch(pod, metadata)].into()
+        [patch(pod_target(pod), metadata, None)].into()
     }
 
     fn update_status(&self, job: &Job, write: &JobStatusWrite) -> RequestDocument {
@@ -391,7 +399,7 @@ fn adopt(pod: &Pod, job: &Job) -> RequestDocument {
         finalizers: [JOB_TRACKING_FINALIZER].into(),
         ..MetadataPatch::default()
     };
-    patch(pod, metadata)
+    patch(pod_target(pod), metadata, None)
 }
 
 fn release(pod: &Pod, job: &Job) -> RequestDocument {
@@ -403,14 +411,15 @@ fn release(pod: &Pod, job: &Job) -> RequestDocument {
         removed_finalizers: [JOB_TRACKING_FINALIZER].into(),
         ..MetadataPatch::default()
     };
-    patch(pod, metadata)
+    patch(pod_target(pod), metadata, None)
 }
 
-fn patch(pod: &Pod, metadata: MetadataPatch) -> RequestDocument {
+/// The request that changes the metadata of `target`, and of a revision its number.
+pub(super) fn patch(target: Target, metadata: MetadataPatch, revision: Option<i64>) -> RequestDocument {
     RequestDocument::Patch {
-        target: pod_target(pod),
+        target,
         content_type: STRATEGIC_MERGE,
-        body: PatchDocument { metadata },
+        body: PatchDocument { metadata, revision },
     }
 }
 

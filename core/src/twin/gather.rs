@@ -2,12 +2,15 @@
 
 use alloc::vec::Vec;
 
+use super::TwinFault;
 use super::request::Request;
+use crate::daemon_set::revision;
 use crate::kube::{
-    CronJob, Job, JobManifest, Pod, Uid, active_rows, cron_job_row, cron_job_view, failed_pod, job_view,
-    pod_row, uncounted_pods,
+    ControllerRevision, CronJob, DaemonSet, DaemonTemplate, Job, JobManifest, LabelSelector, Node,
+    ObjectMeta, Pod, Uid, active_rows, cron_job_row, cron_job_view, daemon_pod_columns, daemon_set_view,
+    failed_pod, job_view, node_columns, pod_row, uncounted_pods,
 };
-use crate::view::{CronJobSnapshot, JobSnapshot, PodColumns};
+use crate::view::{CronJobSnapshot, DaemonSetSnapshot, JobSnapshot, PodColumns};
 
 /// A snapshot, and the Pods that its positions stand for.
 pub(super) struct Gathered<'request> {
@@ -65,6 +68,45 @@ impl<'request> GatheredCronJob<'request> {
     }
 }
 
+/// The snapshot of a DaemonSet, and what its positions stand for.
+pub(super) struct GatheredDaemonSet<'request> {
+    pub(super) snapshot: DaemonSetSnapshot,
+    pub(super) pods: Vec<&'request Pod>,
+    pub(super) nodes: Vec<&'request Node>,
+    pub(super) revisions: Vec<&'request ControllerRevision>,
+    pub(super) template: DaemonTemplate,
+}
+
+impl<'request> GatheredDaemonSet<'request> {
+    /// The snapshot of `set` among the Pods, nodes and revisions of the request.
+    pub(super) fn of(request: &'request Request, set: &DaemonSet) -> Result<Self, TwinFault> {
+        let template = DaemonTemplate::read(set).map_err(TwinFault::DaemonTemplate)?;
+        let (metadata, selector) = (&set.metadata, set.spec.selector.as_ref());
+        let pods = request.pods.iter().filter(|pod| belongs(&pod.metadata, metadata, selector));
+        let pods: Vec<&Pod> = pods.collect();
+        let nodes: Vec<&Node> = request.nodes.iter().collect();
+        let is_near = |revision: &&ControllerRevision| revision.metadata.namespace == metadata.namespace;
+        let name = revision::name(&metadata.name, &template.hash);
+        let taken = request.revisions.iter().filter(is_near).find(|one| one.metadata.name == name);
+        let revisions = request.revisions.iter().filter(is_near).filter(|revision| revision.is_seen_by(set));
+        let revisions: Vec<&ControllerRevision> = revisions.collect();
+        let (shapes, columns) = node_columns(nodes.iter().copied(), &template.placement);
+        let snapshot = DaemonSetSnapshot {
+            now_ms: request.now_ms,
+            flags: request.daemon_set_flags.clone(),
+            set: daemon_set_view(set, &template).into(),
+            shapes,
+            pods: daemon_pod_columns(pods.iter().copied(), set, &columns),
+            nodes: columns,
+            revisions: revisions.iter().map(|revision| revision.owned_row(set, &template)).collect(),
+            taken: taken.map(|revision| revision.taken(set, &template)),
+            live_owner: request.live_owner,
+            memo: request.memo.clone(),
+        };
+        Ok(Self { snapshot, pods, nodes, revisions, template })
+    }
+}
+
 /// Whether the CronJob's reconcile has to see the Job: it is the CronJob's, or has a name that it might give.
 fn is_seen(job: &Job, cron_job: &CronJob) -> bool {
     let is_owned = job.metadata.controller().is_some_and(|owner| owner.uid == cron_job.metadata.uid);
@@ -75,9 +117,15 @@ fn is_seen(job: &Job, cron_job: &CronJob) -> bool {
 /// Whether the Job's reconcile has to see the Pod: it is the Job's or could be adopted, and it has not
 /// ended, or is still to be counted.
 fn is_child(pod: &Pod, job: &Job) -> bool {
-    let belongs = match pod.metadata.controller() {
-        Some(owner) => owner.uid == job.metadata.uid,
-        None => job.spec.selector.as_ref().is_some_and(|selector| selector.matches(&pod.metadata.labels)),
+    belongs(&pod.metadata, &job.metadata, job.spec.selector.as_ref())
+        && (!pod.is_terminal() || pod.is_tracked())
+}
+
+/// Whether the owner controls the child, or could adopt it.
+fn belongs(child: &ObjectMeta, owner: &ObjectMeta, selector: Option<&LabelSelector>) -> bool {
+    let belongs = match child.controller() {
+        Some(controller) => controller.uid == owner.uid,
+        None => selector.is_some_and(|selector| selector.matches(&child.labels)),
     };
-    belongs && pod.metadata.namespace == job.metadata.namespace && (!pod.is_terminal() || pod.is_tracked())
+    belongs && child.namespace == owner.namespace
 }

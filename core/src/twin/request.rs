@@ -9,19 +9,28 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 
 use super::{API_VERSION, REQUEST_KIND, TwinFault};
-use crate::kube::{CronJob, Job, Pod, Str, Time, Uid};
-use crate::view::{CronJobFlags, JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot};
+use crate::kube::{ControllerRevision, CronJob, DaemonSet, Job, Node, ObjectMeta, Pod, Str, Time, Uid};
+use crate::view::{CronJobFlags, DaemonSetFlags, JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot};
+
+/// How to mend a request that is not about one object.
+const ONE_SUBJECT: &str = "give a job with its pods, a cronJob with its jobs, a daemonSet with its pods and revisions \
+    and the nodes, or an orphanOwner with one pod";
 
 /// A request, parsed and checked.
 pub(super) struct Request {
     pub(super) now_ms: i64,
     pub(super) flags: JobFlags,
     pub(super) cron_job_flags: CronJobFlags,
+    pub(super) daemon_set_flags: DaemonSetFlags,
     pub(super) subject: Subject,
     /// Pods by name.
     pub(super) pods: Vec<Pod>,
     /// Jobs by name, of a CronJob.
     pub(super) jobs: Vec<Job>,
+    /// Nodes by name, of a DaemonSet.
+    pub(super) nodes: Vec<Node>,
+    /// Revisions by name, of a DaemonSet.
+    pub(super) revisions: Vec<ControllerRevision>,
     /// When the CronJob's schedule or zone was seen to change, seconds since the Unix epoch.
     pub(super) edited_s: Option<i64>,
     /// The newest instant for which the embedder has seen a Job of the CronJob, seconds since the Unix epoch.
@@ -38,6 +47,8 @@ pub(super) enum Subject {
     Job(Box<Job>),
     /// A CronJob and its Jobs.
     CronJob(Box<CronJob>),
+    /// A DaemonSet with its Pods and revisions, and the nodes.
+    DaemonSet(Box<DaemonSet>),
     /// The one Pod of the request, which may have lost its Job.
     Orphan(OrphanSnapshot),
 }
@@ -55,6 +66,11 @@ struct Document {
     cron_job: Option<Box<CronJob>>,
     #[serde(default)]
     jobs: Vec<Job>,
+    daemon_set: Option<Box<DaemonSet>>,
+    #[serde(default)]
+    nodes: Vec<Node>,
+    #[serde(default)]
+    revisions: Vec<ControllerRevision>,
     edited_at: Option<Time>,
     newest_run_at: Option<Time>,
     live_owner: Option<LiveOwnerDocument>,
@@ -118,17 +134,25 @@ impl Request {
             .now
             .parse()
             .map_err(|_| TwinFault::Malformed(format!("now: {:?} is not an RFC 3339 time", document.now)))?;
-        let (mut pods, mut jobs) = (document.pods, document.jobs);
-        pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        jobs.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+        let pods = by_name(document.pods, |pod| &pod.metadata);
+        let subject = match (document.job, document.cron_job, document.daemon_set, document.orphan_owner) {
+            (Some(job), None, None, None) => Some(Subject::Job(job)),
+            (None, Some(cron_job), None, None) => Some(Subject::CronJob(cron_job)),
+            (None, None, Some(set), None) => Some(Subject::DaemonSet(set)),
+            (None, None, None, Some(owner)) => orphan(owner, &pods),
+            _ => None,
+        };
         let live_jobs = document.live_jobs.into_iter().map(|(uid, owner)| (uid, owner.into()));
         Ok(Self {
             now_ms: now.as_millisecond(),
             cron_job_flags: document.flags.cron_job_flags(),
+            daemon_set_flags: document.flags.daemon_set_flags(),
             flags: document.flags.into_flags(),
-            subject: subject(document.job, document.cron_job, document.orphan_owner, &pods)?,
+            subject: subject.ok_or_else(|| TwinFault::Malformed(ONE_SUBJECT.to_string()))?,
             pods,
-            jobs,
+            jobs: by_name(document.jobs, |job| &job.metadata),
+            nodes: by_name(document.nodes, |node| &node.metadata),
+            revisions: by_name(document.revisions, |revision| &revision.metadata),
             edited_s: document.edited_at.map(|time| time.unix_seconds),
             newest_run_s: document.newest_run_at.map(|time| time.unix_seconds),
             live_owner: document.live_owner.map(Into::into),
@@ -158,6 +182,15 @@ impl FlagsDocument {
         }
     }
 
+    fn daemon_set_flags(&self) -> DaemonSetFlags {
+        let upstream = DaemonSetFlags::default();
+        DaemonSetFlags {
+            max_pods_per_sync: self.max_pods_per_sync.unwrap_or(upstream.max_pods_per_sync),
+            backoff_base_ms: self.backoff_base_ms.unwrap_or(upstream.backoff_base_ms),
+            backoff_max_ms: self.backoff_max_ms.unwrap_or(upstream.backoff_max_ms),
+        }
+    }
+
     fn into_flags(self) -> JobFlags {
         let upstream = JobFlags::default();
         JobFlags {
@@ -175,31 +208,23 @@ impl FlagsDocument {
     }
 }
 
-fn subject(
-    job: Option<Box<Job>>,
-    cron_job: Option<Box<CronJob>>,
-    owner: Option<OrphanOwnerDocument>,
-    pods: &[Pod],
-) -> Result<Subject, TwinFault> {
-    match (job, cron_job, owner, pods) {
-        (Some(job), None, None, _) => Ok(Subject::Job(job)),
-        (None, Some(cron_job), None, _) => Ok(Subject::CronJob(cron_job)),
-        (None, None, Some(owner), [pod]) => {
-            let owner = match owner {
-                OrphanOwnerDocument::Nobody => OrphanOwner::Nobody,
-                OrphanOwnerDocument::OtherKind => OrphanOwner::OtherKind,
-                OrphanOwnerDocument::Gone => OrphanOwner::Gone,
-                OrphanOwnerDocument::Finished => OrphanOwner::Finished,
-                OrphanOwnerDocument::Unfinished => OrphanOwner::Unfinished,
-                OrphanOwnerDocument::ManagedElsewhere => OrphanOwner::ManagedElsewhere,
-            };
-            Ok(Subject::Orphan(OrphanSnapshot { tracked: pod.is_tracked(), owner }))
-        }
-        _ => {
-            let mend = "give a job with its pods, a cronJob with its jobs, or an orphanOwner with one pod";
-            Err(TwinFault::Malformed(mend.to_string()))
-        }
-    }
+/// The subject of a request that is about a Pod alone.
+fn orphan(owner: OrphanOwnerDocument, pods: &[Pod]) -> Option<Subject> {
+    let [pod] = pods else { return None };
+    let owner = match owner {
+        OrphanOwnerDocument::Nobody => OrphanOwner::Nobody,
+        OrphanOwnerDocument::OtherKind => OrphanOwner::OtherKind,
+        OrphanOwnerDocument::Gone => OrphanOwner::Gone,
+        OrphanOwnerDocument::Finished => OrphanOwner::Finished,
+        OrphanOwnerDocument::Unfinished => OrphanOwner::Unfinished,
+        OrphanOwnerDocument::ManagedElsewhere => OrphanOwner::ManagedElsewhere,
+    };
+    Some(Subject::Orphan(OrphanSnapshot { tracked: pod.is_tracked(), owner }))
+}
+
+fn by_name<T>(mut objects: Vec<T>, metadata: impl Fn(&T) -> &ObjectMeta) -> Vec<T> {
+    objects.sort_by(|a, b| metadata(a).name.cmp(&metadata(b).name));
+    objects
 }
 
 fn parse<'text, T: Deserialize<'text>>(text: &'text str) -> Result<T, TwinFault> {
