@@ -166,6 +166,10 @@ fn what_is_no_request_gets_a_fault_with_a_category() {
             &request(r#""job":{"metadata":{"name":"a","namespace":"b","uid":"c"},"spec":{"completions":1}}"#),
             "malformed_template",
         ),
+        (
+            &request(r#""daemonSet":{"metadata":{"name":"a","namespace":"b","uid":"c"}}"#),
+            "malformed_template",
+        ),
     ];
     for (request, category) in cases {
         let fault = answer(request).unwrap_err();
@@ -261,7 +265,226 @@ fn a_cron_job_follows_its_flags_and_its_edit() {
 
 #[test]
 fn a_request_is_about_one_object() {
-    let rest = format!(r#""cronJob":{},"job":{}"#, cron_job("Allow", "{}"), job("Indexed"));
-    let fault = answer(&request(&rest)).unwrap_err();
-    assert_eq!(fault["category"], "malformed_request");
+    let two = format!(r#""cronJob":{},"job":{}"#, cron_job("Allow", "{}"), job("Indexed"));
+    let job_and_orphan = format!(r#""job":{},"orphanOwner":"Gone""#, job("Indexed"));
+    let set_and_job = format!(r#""daemonSet":{},"job":{}"#, daemon_set("{}"), job("Indexed"));
+    for rest in [two, job_and_orphan, set_and_job, r#""orphanOwner":"Gone""#.into()] {
+        let fault = answer(&request(&rest)).unwrap_err();
+        assert_eq!(fault["category"], "malformed_request", "{rest}");
+    }
+}
+
+/// The template of every set here, as a list brings it.
+const TEMPLATE: &str = r#"{"metadata":{"labels":{"app":"logs"}},"spec":{"nodeSelector":{"disk":"ssd"},"containers":[{"name":"main","image":"busybox"}]}}"#;
+
+fn daemon_set(status: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"logs","namespace":"ops","uid":"set-uid","resourceVersion":"7","generation":2}},
+            "spec":{{"selector":{{"matchLabels":{{"app":"logs"}}}},"template":{TEMPLATE},
+                "updateStrategy":{{"type":"RollingUpdate","rollingUpdate":{{"maxUnavailable":"100%"}}}}}},
+            "status":{status}}}"#
+    )
+}
+
+fn node(name: &str, disk: &str) -> String {
+    format!(r#"{{"metadata":{{"name":"{name}","uid":"uid-of-{name}","labels":{{"disk":"{disk}"}}}}}}"#)
+}
+
+/// What makes an object the set's; with another word for `ownerReferences` it is nobody's.
+fn of_set(name: &str, hash: &str) -> String {
+    format!(
+        r#""metadata":{{"name":"{name}","namespace":"ops","uid":"uid-of-{name}","resourceVersion":"9",
+            "labels":{{"app":"logs","controller-revision-hash":"{hash}"}},
+            "ownerReferences":[{{"apiVersion":"apps/v1","kind":"DaemonSet","name":"logs","uid":"set-uid",
+                "controller":true}}]}}"#
+    )
+}
+
+fn pod_of_set(name: &str, hash: &str, node: &str) -> String {
+    let status = r#"{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}"#;
+    format!(r#"{{{},"spec":{{"nodeName":"{node}"}},"status":{status}}}"#, of_set(name, hash))
+}
+
+fn revision_of_set(hash: &str, number: i64, data: &str) -> String {
+    format!(r#"{{{},"revision":{number},"data":{data}}}"#, of_set(&format!("logs-{hash}"), hash))
+}
+
+/// The data of the revision of [`TEMPLATE`].
+fn data() -> String {
+    daemon_set::revision::data(TEMPLATE).unwrap()
+}
+
+/// The steps of a plan: the verb of each, its targets' or objects' names, and the steps that it follows.
+fn steps(plan: &Value) -> Vec<String> {
+    let names = |step: &Value| {
+        let items = step["items"].as_array().unwrap().iter();
+        let name = |item: &Value| {
+            let request = &item[0];
+            let named = [&request["target"]["name"], &request["object"]["metadata"]["name"]];
+            let name = named.into_iter().find_map(Value::as_str).unwrap_or_default();
+            format!("{} {name}", request["verb"].as_str().unwrap())
+        };
+        items.map(name).collect::<Vec<_>>().join(", ")
+    };
+    let after = |step: &Value| {
+        let all = step["after"].as_array().cloned().unwrap_or_default();
+        all.iter().map(|after| format!(" after {}", after["step"])).collect::<String>()
+    };
+    plan["steps"].as_array().unwrap().iter().map(|step| names(step) + &after(step)).collect()
+}
+
+#[test]
+fn a_new_daemon_set_gets_a_revision_and_then_a_whole_pod_on_each_node_that_fits() {
+    let hash = daemon_set::revision::hash(&data(), None);
+    let nodes = [node("n-2", "ssd"), node("n-1", "ssd"), node("n-0", "hdd")].join(",");
+    let rest = format!(r#""daemonSet":{},"nodes":[{nodes}]"#, daemon_set("{}"));
+    let plan = answer(&request(&rest)).unwrap();
+    let set: crate::kube::DaemonSet = serde_json::from_str(&daemon_set("{}")).unwrap();
+    let name = |node: &str, taken: &str| {
+        daemon_set::naming::pod_name(&set, &format!("uid-of-{node}"), &hash, &|name| name == taken)
+    };
+    let (first, second) = (name("n-1", ""), name("n-2", ""));
+    let expected = [
+        format!("create logs-{hash}"),
+        format!("create {first}, create {second} after 0"),
+        "updateStatus logs after 0".into(),
+    ];
+    assert_eq!(steps(&plan), expected, "{plan:#}");
+    let requests = requests(&plan);
+    let revision = &requests[0]["object"];
+    assert_eq!((&revision["kind"], &revision["revision"]), (&"ControllerRevision".into(), &1.into()));
+    assert_eq!(revision["data"], serde_json::from_str::<Value>(&data()).unwrap());
+    let pod = &requests[2]["object"];
+    let fields = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        [0]["matchFields"][0];
+    assert_eq!(fields["values"][0], "n-2");
+    assert_eq!(pod["metadata"]["labels"]["controller-revision-hash"], *hash);
+    assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], "set-uid");
+    let written = &requests[3]["object"];
+    assert_eq!(
+        (&written["kind"], &written["metadata"]["resourceVersion"]),
+        (&"DaemonSet".into(), &"7".into())
+    );
+    assert_eq!(written["status"]["desiredNumberScheduled"], 2);
+    assert_eq!(written["status"]["observedGeneration"], 2);
+
+    let others = [pod_of_set(&first, "x", "n-0"), pod_of_set(&second, "x", "n-0").replace("ops", "else")];
+    let plan = answer(&request(&format!(r#"{rest},"pods":[{}]"#, others.join(",")))).unwrap();
+    let again = format!("create {}, create {second} after 0", name("n-1", &first));
+    assert!(
+        steps(&plan).contains(&again),
+        "the first name is taken here, and the second elsewhere: {plan:#}"
+    );
+}
+
+#[test]
+fn a_daemon_sets_pods_and_revisions_are_adopted_and_released_after_a_live_read() {
+    let stray = |object: String| object.replace("ownerReferences", "noReferences");
+    let leaving = |object: String| object.replace(r#""app":"logs""#, r#""app":"other""#);
+    let rest = format!(
+        r#""daemonSet":{},"nodes":[{}],"pods":[{},{}],"revisions":[{},{}]"#,
+        daemon_set("{}"),
+        node("n-1", "ssd"),
+        stray(pod_of_set("stray", "b", "n-1")),
+        leaving(pod_of_set("leaving", "b", "n-1")),
+        stray(revision_of_set("stray", 1, "{}")),
+        leaving(revision_of_set("leaving", 2, "{}")),
+    );
+    let asking = answer(&request(&rest)).unwrap();
+    assert_eq!(asking["read"], "Owner");
+    let plan = answer(&request(&format!(r#"{rest},"liveOwner":"Alive""#))).unwrap();
+    let requests = requests(&plan);
+    let mut told: Vec<String> = requests
+        .iter()
+        .filter(|request| request["verb"] == "patch")
+        .map(|request| {
+            let (target, metadata) = (&request["target"], &request["body"]["metadata"]);
+            assert_eq!(metadata["uid"], target["uid"], "{request:#}");
+            let reference = &metadata["ownerReferences"][0];
+            format!(
+                "{} {}: {} {} of {}",
+                target["kind"],
+                target["name"],
+                reference["$patch"],
+                reference["controller"],
+                reference["uid"]
+            )
+            .replace('"', "")
+        })
+        .collect();
+    told.sort();
+    let expected = [
+        "ControllerRevision logs-leaving: delete null of set-uid",
+        "ControllerRevision logs-stray: null true of set-uid",
+        "Pod leaving: delete null of set-uid",
+        "Pod stray: null true of set-uid",
+    ];
+    assert_eq!(told, expected, "{plan:#}");
+    let adoption = requests.iter().find(|request| request["target"]["name"] == "stray").unwrap();
+    assert_eq!(adoption["body"]["metadata"]["resourceVersion"], "9");
+}
+
+#[test]
+fn a_daemon_sets_revisions_are_numbered_labelled_and_deleted_and_its_pods_relabelled() {
+    let nodes = [node("n-1", "ssd"), node("n-2", "ssd")].join(",");
+    let pods = [pod_of_set("a", "low", "n-1"), pod_of_set("b", "old", "n-2")].join(",");
+    let revisions = [
+        revision_of_set("high", 2, &data()),
+        revision_of_set("low", 1, &data()),
+        revision_of_set("old", 5, "{}"),
+        revision_of_set("unlabelled", 3, "{}").replace("controller-revision-hash", "no-hash"),
+    ];
+    let rest = format!(
+        r#""daemonSet":{},"nodes":[{nodes}],"pods":[{pods}],"revisions":[{}]"#,
+        daemon_set("{}"),
+        revisions.join(",")
+    );
+    let plan = answer(&request(&rest)).unwrap();
+    let requests = requests(&plan);
+    let patch = |name: &str| {
+        let found =
+            requests.iter().find(|request| request["verb"] == "patch" && request["target"]["name"] == name);
+        &found.unwrap_or_else(|| panic!("{name}: {plan:#}"))["body"]
+    };
+    assert_eq!(patch("logs-high")["revision"], 6);
+    assert_eq!(patch("logs-high")["metadata"]["resourceVersion"], "9");
+    let hash = |name: &str| &patch(name)["metadata"]["labels"]["controller-revision-hash"];
+    assert_eq!(hash("logs-unlabelled"), "logs-unlabelled");
+    assert_eq!(hash("a"), "high");
+    let deleted: Vec<&Value> =
+        requests.iter().filter(|request| request["verb"] == "delete").copied().collect();
+    assert_eq!(deleted.len(), 1, "{plan:#}");
+    assert_eq!(
+        (&deleted[0]["target"]["kind"], &deleted[0]["target"]["uid"]),
+        (&"Pod".into(), &"uid-of-b".into())
+    );
+
+    let rest = rest.replace(r#""controller-revision-hash":"low""#, r#""controller-revision-hash":"high""#);
+    let rest = rest.replace(r#""name":"logs-high""#, r#""name":"logs-other""#);
+    let plan = answer(&request(&rest)).unwrap();
+    assert!(steps(&plan).contains(&"delete logs-low".into()), "{plan:#}");
+}
+
+#[test]
+fn a_daemon_set_whose_new_revisions_name_is_taken_counts_the_collision() {
+    let hash = daemon_set::revision::hash(&data(), None);
+    let other = revision_of_set(&hash, 1, "{}").replace("set-uid", "uid-of-another");
+    let rest = format!(r#""daemonSet":{},"revisions":[{other}]"#, daemon_set("{}"));
+    let plan = answer(&request(&rest)).unwrap();
+    assert_eq!(steps(&plan), ["updateStatus logs"]);
+    assert_eq!(requests(&plan)[0]["object"]["status"]["collisionCount"], 1);
+    let elsewhere =
+        format!(r#""daemonSet":{},"revisions":[{}]"#, daemon_set("{}"), other.replace("ops", "else"));
+    let plan = answer(&request(&elsewhere)).unwrap();
+    assert_eq!(steps(&plan)[0], format!("create logs-{hash}"));
+}
+
+#[test]
+fn a_daemon_set_follows_its_flags() {
+    let nodes = [node("n-1", "ssd"), node("n-2", "ssd")].join(",");
+    let rest =
+        format!(r#""daemonSet":{},"nodes":[{nodes}],"flags":{{"maxPodsPerSync":1}}"#, daemon_set("{}"));
+    let plan = answer(&request(&rest)).unwrap();
+    let created = requests(&plan).iter().filter(|request| request["object"]["kind"] == "Pod").count();
+    assert_eq!(created, 1, "{plan:#}");
 }
