@@ -7,9 +7,10 @@ mod kubelet;
 mod nodes;
 mod runs;
 mod scheduler;
+mod waiting;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::kube::{COMPLETION_INDEX_ANNOTATION, Kind, Object, Pod, Str, Uid};
@@ -22,6 +23,7 @@ use behavior::Behavior;
 use kubelet::Words;
 use nodes::Nodes;
 use runs::RunLedger;
+use waiting::Waiting;
 use work::{PodRef, Work, WorkQueue};
 
 /// What a cluster is to be like; delays are milliseconds of virtual time.
@@ -68,8 +70,7 @@ pub struct Cluster {
     work: WorkQueue,
     nodes: Nodes,
     pods: BTreeMap<Uid, PodState>,
-    /// Pods that no node can take.
-    unschedulable: BTreeSet<(Str, Str)>,
+    waiting: Waiting,
     /// Pods that an owner has made so far for each of its places.
     ordinals: BTreeMap<(Uid, Place), u32>,
     runs: RunLedger,
@@ -109,7 +110,7 @@ impl Cluster {
             work: WorkQueue::default(),
             nodes: Nodes::default(),
             pods: BTreeMap::new(),
-            unschedulable: BTreeSet::new(),
+            waiting: Waiting::default(),
             ordinals: BTreeMap::new(),
             runs: RunLedger::default(),
             words: Words::default(),
@@ -271,6 +272,9 @@ impl Cluster {
         }
         let delay_ms = self.pods.get(&pod.metadata.uid).map_or(0, |state| state.behavior.start_ms);
         self.after(delay_ms, Work::Start(PodRef::of(pod)));
+        if !pod.spec.node_name.as_ref().is_some_and(|node| self.nodes.exists(node)) {
+            self.note_pod_without_node(pod);
+        }
         self.note_taints(pod);
     }
 
@@ -279,7 +283,7 @@ impl Cluster {
             self.release(pod);
         }
         self.pods.remove(&pod.metadata.uid);
-        self.unschedulable.remove(&(pod.metadata.namespace.clone(), pod.metadata.name.clone()));
+        self.waiting.remove(pod);
     }
 
     fn forget_ordinals(&mut self, owner: &Uid) {

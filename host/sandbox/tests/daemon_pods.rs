@@ -258,15 +258,29 @@ fn pods_of_a_node_that_is_gone_end_after_a_while_those_that_ended_before_too() -
 }
 
 #[test]
+fn a_pod_on_a_node_that_never_was_ends_too() -> Outcome {
+    let (mut cluster, set) = cluster(&["a"], "", r#""nodeName":"never","#)?;
+    create(&mut cluster, &set, "never", "one")?;
+    run_until(&mut cluster, 39_999);
+    assert_eq!(state(&cluster, "one"), "never Pending");
+    run_until(&mut cluster, 40_000);
+    assert_eq!(state(&cluster, "one"), "gone");
+    Ok(())
+}
+
+#[test]
 fn a_node_that_comes_back_in_time_keeps_its_pods() -> Outcome {
     let (mut cluster, set) = cluster(&["a"], "", "")?;
     create(&mut cluster, &set, "a", "one")?;
     run_until(&mut cluster, 10_000);
-    assert!(cluster.remove_node(10_000, "a"));
+    create(&mut cluster, &set, "a", "starting")?;
+    run_until(&mut cluster, 10_500);
+    assert!(cluster.remove_node(10_500, "a"));
     run_until(&mut cluster, 30_000);
+    assert_eq!(["one", "starting"].map(|name| state(&cluster, name)), ["a Running ready", "a Pending"]);
     cluster.add_node(30_000, "a")?;
     run_until(&mut cluster, HOUR_MS);
-    assert_eq!(state(&cluster, "one"), "a Running ready");
+    assert_eq!(["one", "starting"].map(|name| state(&cluster, name)), ["a Running ready", "a Running ready"]);
     Ok(())
 }
 

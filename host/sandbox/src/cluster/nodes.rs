@@ -8,6 +8,7 @@ use windlass_core::kube::{
 };
 
 use super::Cluster;
+use super::waiting::PodName;
 use super::work::{PodRef, Work};
 use crate::body::{Body, NodeBody, PodBody, Toleration};
 use crate::{Actor, DeleteOptions, Store};
@@ -30,7 +31,7 @@ struct NodeState {
     taints: Vec<Taint>,
     /// Pods that have not ended.
     pods: BTreeSet<(Str, Str)>,
-    /// What its kubelet does once it is ready again.
+    /// What its kubelet does once it is there, and ready, again.
     parked: Vec<Work>,
 }
 
@@ -80,6 +81,10 @@ impl Nodes {
         }
         let mut open = self.open.iter().map(|(_, name)| name);
         open.find(|name| self.by_name.get(*name).is_some_and(|node| node.suits(pod)))
+    }
+
+    pub(super) fn exists(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|node| node.exists)
     }
 
     pub(super) fn taints_of(&self, name: &str) -> impl Iterator<Item = &Taint> {
@@ -207,23 +212,22 @@ impl Cluster {
         if is_retainted {
             self.note_taints_of_node(&node.metadata.name);
         }
-        for (namespace, name) in std::mem::take(&mut self.unschedulable) {
-            let pinned_to =
-                self.store.pod_body(&namespace, &name).and_then(|body| body.slim.pinned_to.as_ref());
-            if pinned_to.is_none_or(|pinned_to| *pinned_to == node.metadata.name) {
-                self.schedule_again(namespace, name);
-            } else {
-                self.unschedulable.insert((namespace, name));
-            }
+        for pod in self.waiting.take_for(&node.metadata.name) {
+            self.schedule_again(pod);
         }
     }
 
     pub(super) fn note_removed_node(&mut self, name: &Str) {
-        self.nodes.change(name, |state| {
-            state.exists = false;
-            state.parked.clear();
-        });
+        // What its kubelet has to do stays parked: a node may come back before its Pods are given up.
+        self.nodes.change(name, |state| state.exists = false);
         self.after(self.options.node_loss_ms, Work::LoseNode(name.clone()));
+    }
+
+    /// Plans the end of a Pod on a node that does not exist, as PodGC finds such Pods whenever they were bound.
+    pub(super) fn note_pod_without_node(&mut self, pod: &Pod) {
+        if let Some(node) = &pod.spec.node_name {
+            self.after(self.options.node_loss_ms, Work::LoseNode(node.clone()));
+        }
     }
 
     /// Counts a Pod on its node.
@@ -243,17 +247,18 @@ impl Cluster {
             state.pods.remove(&key);
         });
         let Some(state) = self.nodes.by_name.get(node).filter(|state| state.exists) else { return };
-        let takes = |body: &PodBody| match &body.slim.pinned_to {
-            Some(pinned_to) => pinned_to == node && state.takes_pinned(body),
-            None => state.is_open() && state.suits(body),
-        };
-        let waiting = self
-            .unschedulable
-            .iter()
-            .find(|(namespace, name)| self.store.pod_body(namespace, name).is_some_and(|body| takes(body)));
-        if let Some((namespace, name)) = waiting.cloned() {
-            self.unschedulable.remove(&(namespace.clone(), name.clone()));
-            self.schedule_again(namespace, name);
+        let body = |(namespace, name): &PodName| self.store.pod_body(namespace, name);
+        let for_it =
+            self.waiting.for_one(node).find(|pod| body(pod).is_some_and(|body| state.takes_pinned(body)));
+        let next = for_it.or_else(|| {
+            let suits = |pod: &&PodName| body(pod).is_some_and(|body| state.suits(body));
+            self.waiting.for_any().filter(|_| state.is_open()).find(suits)
+        });
+        if let Some(next) = next.cloned()
+            && let Some(Object::Pod(pod)) = self.store.object(Kind::Pod, &next.0, &next.1)
+        {
+            self.waiting.remove(pod);
+            self.schedule_again(next);
         }
     }
 
@@ -263,10 +268,11 @@ impl Cluster {
         else {
             return false;
         };
-        if state.exists && !state.ready {
+        let at_work = state.exists && state.ready;
+        if !at_work {
             state.parked.push(work());
         }
-        state.exists && state.ready
+        at_work
     }
 
     /// Ends the Pods of a node that is gone, as upstream's PodGC does.
@@ -299,7 +305,7 @@ impl Cluster {
         self.nodes.by_name.remove(node);
     }
 
-    fn schedule_again(&mut self, namespace: Str, name: Str) {
+    fn schedule_again(&mut self, (namespace, name): PodName) {
         let Some(pod) = self.store.object(Kind::Pod, &namespace, &name) else { return };
         let uid = pod.metadata().uid.clone();
         self.after(self.options.scheduler_delay_ms, Work::Schedule(PodRef { namespace, name, uid }));

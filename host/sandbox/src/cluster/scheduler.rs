@@ -16,7 +16,7 @@ impl Cluster {
         let now = self.store.time();
         let mut status = PodStatus { phase: pod.status.phase, ..PodStatus::default() };
         let Some(node) = self.nodes.pick(body).cloned() else {
-            self.unschedulable.insert((reference.namespace.clone(), reference.name.clone()));
+            self.waiting.insert(&pod);
             if pod.status.conditions.is_empty() {
                 let mut condition = self.words.condition(&self.words.scheduled, ConditionStatus::False, now);
                 condition.reason = Some(self.words.unschedulable.clone());
