@@ -10,6 +10,8 @@ mod compare;
 mod crash;
 #[path = "real_cluster/cron_jobs.rs"]
 mod cron_jobs;
+#[path = "real_cluster/daemon_sets.rs"]
+mod daemon_sets;
 #[path = "real_cluster/outage.rs"]
 mod outage;
 #[path = "real_cluster/process.rs"]
