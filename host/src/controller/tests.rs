@@ -2,9 +2,11 @@
 
 mod answers;
 mod cron_jobs;
+mod daemon_sets;
 mod pacing;
 mod watching;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::kube::{ApiStatus, Job, Kind, Object, Pod, ResourceVersion};
@@ -26,23 +28,31 @@ pub(super) struct Harness {
     pub(super) jobs: StreamId,
     pub(super) pods: StreamId,
     pub(super) cron_jobs: StreamId,
+    /// Those of all other kinds.
+    others: BTreeMap<Kind, StreamId>,
     pub(super) notices: Vec<Notice>,
 }
 
 impl Harness {
     /// A machine that leads and has listed `jobs` and `pods`.
     pub(super) fn new(jobs: Vec<Object>, pods: Vec<Object>) -> Self {
-        let machine = Controller::new(Config::default());
+        Self::with(Config::default(), &jobs, &pods)
+    }
+
+    /// The same with another configuration.
+    pub(super) fn with(config: Config, jobs: &[Object], pods: &[Object]) -> Self {
+        let machine = Controller::new(config);
         let mut this = Self {
             machine,
             now_ms: 1_000_000,
             jobs: StreamId::default(),
             pods: StreamId::default(),
             cron_jobs: StreamId::default(),
+            others: BTreeMap::new(),
             notices: Vec::new(),
         };
         this.machine.handle_command(this.now(), Command::Lead(Term(1)));
-        this.list(&jobs, &pods, 100);
+        this.list(jobs, pods, 100);
         this
     }
 
@@ -62,9 +72,7 @@ impl Harness {
                 WatchCommand::Watch { kind: Kind::Job, stream, .. } => self.jobs = stream,
                 WatchCommand::Watch { kind: Kind::Pod, stream, .. } => self.pods = stream,
                 WatchCommand::Watch { kind: Kind::CronJob, stream, .. } => self.cron_jobs = stream,
-                WatchCommand::Watch {
-                    kind: Kind::Node | Kind::DaemonSet | Kind::ControllerRevision, ..
-                } => {}
+                WatchCommand::Watch { kind, stream, .. } => drop(self.others.insert(kind, stream)),
                 WatchCommand::Stop { .. } => {}
             }
         }
@@ -88,7 +96,10 @@ impl Harness {
         let stream = match object.kind() {
             Kind::Job => self.jobs,
             Kind::CronJob => self.cron_jobs,
-            Kind::Pod | Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => self.pods,
+            Kind::Pod => self.pods,
+            kind @ (Kind::Node | Kind::DaemonSet | Kind::ControllerRevision) => {
+                self.others.get(&kind).copied().unwrap_or_default()
+            }
         };
         self.says(object.kind(), stream, WatchBody::Applied(object));
     }

@@ -20,13 +20,13 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The program of `tests/<directory>`, whose `build` first builds it where it is absent.
+    /// The program of `tests/<directory>`, which is built first where it is absent.
     ///
     /// # Errors
     /// [`Unavailable`], in the error's chain, where the machine cannot build it; any other error is a broken build.
     pub(crate) fn locate(directory: &str, environment: Vec<(&'static str, OsString)>) -> Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join("build");
-        let output = Command::new("bash").arg(&script).stdin(Stdio::null()).output();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("build-oracle");
+        let output = Command::new("bash").arg(&script).arg(directory).stdin(Stdio::null()).output();
         let output = output.with_context(|| format!("could not run {}", script.display()))?;
         let last_line = |bytes: &[u8]| {
             String::from_utf8_lossy(bytes).lines().last().unwrap_or_default().trim().to_owned()

@@ -1,0 +1,157 @@
+//! DaemonSets: which of them an event of a node wakes, and what becomes of a name that is taken.
+
+use std::sync::Arc;
+
+use windlass_core::kube::{ApiStatus, ControllerRevision, DaemonSet, Kind, Node, Object, ResourceVersion};
+
+use super::{Harness, created, what};
+use crate::controller::{Config, Controllers};
+use crate::key::Key;
+use crate::request::{DaemonSetOperation, Flow, Operation, Outcome, Request};
+use crate::watch::WatchBody;
+
+fn harness() -> Harness {
+    let controllers = Controllers { job: false, cron_job: false, daemon_set: true };
+    Harness::with(Config { controllers, ..Config::default() }, &[], &[])
+}
+
+/// A DaemonSet whose Pods run on nodes with the label `disk` of this value, or on all.
+fn set(name: &str, version: u64, disk: Option<&str>) -> Object {
+    let selector = disk.map_or(String::new(), |disk| format!(r#""nodeSelector":{{"disk":"{disk}"}},"#));
+    let text = format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"default","uid":"uid-{name}","resourceVersion":"{version}",
+            "generation":1,"annotations":{{"deprecated.daemonset.template.generation":"1"}}}},
+            "spec":{{"selector":{{"matchLabels":{{"app":"{name}"}}}},
+              "updateStrategy":{{"type":"RollingUpdate","rollingUpdate":{{"maxUnavailable":1,"maxSurge":0}}}},
+              "template":{{"metadata":{{"labels":{{"app":"{name}"}}}},
+                "spec":{{{selector}"containers":[{{"name":"c","image":"i"}}]}}}}}}}}"#
+    );
+    Object::DaemonSet(Arc::new(serde_json::from_str::<DaemonSet>(&text).expect("a DaemonSet")))
+}
+
+fn node(name: &str, uid: &str, version: u64, labels: &str, taints: &str) -> Object {
+    let text = format!(
+        r#"{{"metadata":{{"name":"{name}","uid":"{uid}","resourceVersion":"{version}","labels":{{{labels}}}}},
+            "spec":{{"taints":[{taints}]}}}}"#
+    );
+    Object::Node(Arc::new(serde_json::from_str::<Node>(&text).expect("a Node")))
+}
+
+/// What the server makes of a request; versions rise with each.
+fn answered(request: &Request, version: u64) -> Outcome {
+    match &request.operation {
+        Operation::CreatePod(_) => created(request, version),
+        Operation::DaemonSet(DaemonSetOperation::CreateRevision(manifest)) => {
+            let mut metadata = manifest.metadata.clone();
+            metadata.resource_version = ResourceVersion(version);
+            metadata.uid = format!("uid-{}", metadata.name).into();
+            let (revision, data) = (manifest.revision, Some(manifest.data.clone()));
+            let stored = ControllerRevision { metadata, revision, data };
+            Outcome::Done(Some(Object::ControllerRevision(Arc::new(stored))))
+        }
+        Operation::DaemonSet(DaemonSetOperation::WriteStatus(set)) => {
+            let mut set = DaemonSet::clone(set);
+            set.metadata.resource_version = ResourceVersion(version);
+            Outcome::Done(Some(Object::DaemonSet(Arc::new(set))))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs and answers until nothing is due; gives the keys that ran and what was asked.
+fn settle(harness: &mut Harness, version: &mut u64) -> (Vec<Key>, Vec<&'static str>) {
+    let (mut keys, mut asked) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        harness.pass(1_000);
+        keys.extend(harness.run().into_iter().map(|run| run.key));
+        while let Some(request) = harness.request(Flow::Write) {
+            asked.push(what(&request));
+            *version += 1;
+            let outcome = answered(&request, *version);
+            harness.answer(&request, outcome);
+            keys.extend(harness.run().into_iter().map(|run| run.key));
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    (keys, asked)
+}
+
+fn key(name: &str) -> Key {
+    Key::DaemonSet(crate::key::Name { namespace: "default".into(), name: name.into() })
+}
+
+#[test]
+fn a_node_wakes_the_sets_to_which_it_is_another_answer_and_no_others() {
+    let (mut harness, mut version) = (harness(), 1_000);
+    for (name, disk) in [("everywhere", None), ("fast", Some("ssd")), ("slow", Some("hdd"))] {
+        harness.watched(set(name, 200, disk));
+    }
+    let (keys, asked) = settle(&mut harness, &mut version);
+    assert_eq!(keys, [key("everywhere"), key("fast"), key("slow")]);
+    let writes = ["create controllerrevisions", "update daemonsets/status"];
+    assert!(asked.iter().all(|what| writes.contains(what)), "{asked:?}");
+
+    let mut wakes = |harness: &mut Harness, object: Object| -> Vec<Key> {
+        harness.watched(object);
+        settle(harness, &mut version).0
+    };
+    let ssd = r#""disk":"ssd""#;
+    let taint = r#"{"key":"a","effect":"NoSchedule"}"#;
+    assert_eq!(wakes(&mut harness, node("n-1", "u-1", 301, ssd, "")), [key("everywhere"), key("fast")]);
+    let renamed = r#""disk":"ssd","other":"label""#;
+    assert_eq!(wakes(&mut harness, node("n-1", "u-1", 302, renamed, "")), []);
+    assert_eq!(wakes(&mut harness, node("n-1", "u-1", 303, ssd, taint)), [key("everywhere"), key("fast")]);
+    let hdd = r#""disk":"hdd""#;
+    assert_eq!(wakes(&mut harness, node("n-1", "u-1", 304, hdd, taint)), [key("fast"), key("slow")]);
+    // Another node of the same name: it is new to those that run there.
+    assert_eq!(wakes(&mut harness, node("n-1", "u-2", 305, hdd, taint)), [key("everywhere"), key("slow")]);
+    let gone = node("n-1", "u-2", 306, hdd, taint);
+    let stream = harness.others.get(&Kind::Node).copied().expect("nodes are watched");
+    harness.says(Kind::Node, stream, WatchBody::Deleted(gone));
+    assert_eq!(settle(&mut harness, &mut version).0, [key("everywhere"), key("slow")]);
+}
+
+#[test]
+fn a_name_that_anothers_revision_has_costs_one_collision() {
+    let mut harness = harness();
+    harness.watched(node("n-1", "u-1", 150, "", ""));
+    harness.watched(set("logs", 200, None));
+    harness.run();
+    let create = harness.write();
+    let Operation::DaemonSet(DaemonSetOperation::CreateRevision(wanted)) = &create.operation else {
+        panic!("{create:?}")
+    };
+    // What has the name is found by the read that a refusal brings about.
+    harness.refuse(&create, ApiStatus::new(409, "AlreadyExists", "it is taken".to_owned()));
+    let read = harness.request(Flow::Read).expect("a read");
+    assert_eq!(what(&read), "get controllerrevisions");
+    let mut metadata = wanted.metadata.clone();
+    metadata.owner_references = Arc::default();
+    metadata.labels = Arc::default();
+    (metadata.uid, metadata.resource_version) = ("uid-taken".into(), ResourceVersion(210));
+    let taken = ControllerRevision { metadata, revision: 1, data: None };
+    harness.answer(&read, Outcome::Done(Some(Object::ControllerRevision(Arc::new(taken)))));
+    let mut counts = Vec::new();
+    let mut version = 1_000;
+    for _ in 0..20 {
+        harness.pass(1_000);
+        harness.run();
+        while let Some(request) = harness.request(Flow::Write) {
+            if let Operation::DaemonSet(DaemonSetOperation::WriteStatus(set)) = &request.operation {
+                counts.push((set.status.collision_count, set.status.observed_generation));
+            }
+            if let Operation::DaemonSet(DaemonSetOperation::CreateRevision(manifest)) = &request.operation {
+                assert_ne!(manifest.metadata.name, wanted.metadata.name);
+                assert_eq!(manifest.data.get(), wanted.data.get());
+            }
+            version += 1;
+            let outcome = answered(&request, version);
+            harness.answer(&request, outcome);
+        }
+    }
+    counts.dedup();
+    assert_eq!(counts, [(Some(1), 0), (Some(1), 1)], "raised once, and alone");
+    let created = harness.machine.cache().revisions(&"default".into()).count();
+    assert_eq!(created, 2);
+}
