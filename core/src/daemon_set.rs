@@ -5,8 +5,6 @@ mod canonical_json;
 mod changes;
 mod claim;
 mod facts;
-#[cfg(test)]
-mod fixture;
 pub mod history;
 mod manage;
 mod memo;
@@ -19,6 +17,11 @@ mod rollout;
 mod selects_all;
 mod status;
 mod steps;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod properties;
 
 use crate::fault::Fault;
 use crate::plan::Plan;

@@ -47,7 +47,7 @@ pub(super) fn decide(facts: &Facts<'_>, revisions: &Revisions, backoff: &mut Bac
 struct Living {
     /// Those whose deletion was not asked for, the oldest first.
     running: Vec<Pod>,
-    /// Whether a failed Pod of the present revision still waits for its turn. With surge, where a Pod that is about to
+    /// Whether a failed Pod of the present revision stays for now, since it waits for its turn. With surge, where a Pod that is about to
     /// go does not keep another from coming, upstream would create one Pod after the other beside it.
     is_taken: bool,
 }
@@ -65,14 +65,15 @@ impl Living {
         for pod in node.pods.iter().filter(|pod| !pod.is_terminating()) {
             match pod.phase {
                 PodPhase::Failed => {
-                    if backoff.is_waiting(node.name) {
-                        living.is_taken |= revisions.has_current_hash(*pod);
-                    } else if changes.can_delete() {
+                    if changes.can_delete() && !backoff.is_waiting(node.name) {
                         backoff.count(node.name);
                         end(facts, node, *pod, changes);
+                    } else {
+                        living.is_taken |= revisions.has_current_hash(*pod);
                     }
                 }
-                PodPhase::Succeeded => end(facts, node, *pod, changes),
+                PodPhase::Succeeded if changes.can_delete() => end(facts, node, *pod, changes),
+                PodPhase::Succeeded => {}
                 PodPhase::Pending | PodPhase::Running | PodPhase::Unknown => living.running.push(*pod),
             }
         }
@@ -104,9 +105,6 @@ fn delete_all<'pods>(pods: impl Iterator<Item = &'pods Pod>, changes: &mut Chang
 
 /// Deletes a Pod that has ended, and tells of it.
 fn end(facts: &Facts<'_>, node: Node<'_>, pod: Pod, changes: &mut Changes) {
-    if !changes.can_delete() {
-        return;
-    }
     changes.delete(pod.position);
     let ended = &facts.snapshot.pods.ended;
     let found = ended.binary_search_by_key(&pod.position, |(position, _)| *position);
