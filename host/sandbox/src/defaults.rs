@@ -85,6 +85,11 @@ pub(crate) fn daemon_set_spec(spec: &mut DaemonSetSpec) -> Result<(), serde_json
         limits.max_unavailable.get_or_insert(IntOrPercent::Int(1));
         limits.max_surge.get_or_insert(IntOrPercent::Int(0));
     }
+    // The server's own form has numbers here, so that what is not said is zero where nothing was filled in.
+    if let Some(limits) = &mut strategy.rolling_update {
+        limits.max_unavailable.get_or_insert(IntOrPercent::Int(0));
+        limits.max_surge.get_or_insert(IntOrPercent::Int(0));
+    }
     spec.revision_history_limit.get_or_insert(REVISION_HISTORY_LIMIT);
     spec.min_ready_seconds.take_if(|seconds| *seconds == 0);
     #[derive(Default, Deserialize)]
@@ -307,6 +312,11 @@ fn prune_unwritten(holder: &mut Map<String, Value>) {
         Value::Bool(is_true) => *is_true || !UNWRITTEN_FALSE.contains(&field.as_str()),
         Value::Null | Value::Number(_) | Value::String(_) => true,
     });
+    for variable in objects(holder, "env") {
+        if variable.get("value").and_then(Value::as_str) == Some("") {
+            variable.remove("value");
+        }
+    }
     for value in holder.values_mut() {
         match value {
             Value::Object(inner) => prune_unwritten(inner),

@@ -158,6 +158,44 @@ fn generations_count_changes_of_the_spec_and_of_the_template() -> Outcome {
 }
 
 #[test]
+fn what_means_nothing_is_not_in_the_template_as_it_is_served() -> Outcome {
+    let container = r#"{"name":"main","image":"busybox:1","env":[{"name":"A","value":""}],"command":[],"stdin":false,
+        "resources":{"limits":{},"requests":{}},"volumeMounts":[{"name":"v","mountPath":"/v","readOnly":false}]}"#;
+    let volumes =
+        r#""volumes":[{"name":"v","emptyDir":{}}],"tolerations":[],"nodeSelector":{},"hostNetwork":false,"#;
+    let wordy = with_template(volumes).replace(r#"{"name":"main","image":"busybox:1"}"#, container);
+    let set = apply(&mut Store::new(StoreOptions::default()), &wordy)?;
+    let template: serde_json::Value =
+        serde_json::from_str(set.spec.template.as_ref().ok_or("no template")?.get())?;
+    let expected = serde_json::json!({
+        "metadata": { "labels": { "app": "logs" } },
+        "spec": {
+            "containers": [{
+                "name": "main", "image": "busybox:1", "env": [{ "name": "A" }], "resources": {},
+                "volumeMounts": [{ "name": "v", "mountPath": "/v" }], "imagePullPolicy": "IfNotPresent",
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+            }],
+            "volumes": [{ "name": "v", "emptyDir": {} }], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
+            "securityContext": {}, "schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30,
+        },
+    });
+    assert_eq!(template, expected);
+    let strategy = r#""updateStrategy":{"type":"OnDelete","rollingUpdate":{"maxSurge":3}},"#;
+    let set = apply(&mut Store::new(StoreOptions::default()), &text("", strategy))?;
+    let limits = serde_json::to_value(&set.spec.update_strategy.rolling_update)?;
+    assert_eq!(limits, serde_json::json!({ "maxUnavailable": 0, "maxSurge": 3 }));
+    Ok(())
+}
+
+#[test]
+fn a_finalizer_has_a_prefix_or_is_one_of_the_systems() {
+    let refused = "metadata.finalizers[0]: Invalid value: \"bad\": name is neither a standard finalizer name nor is it \
+                   fully qualified";
+    assert_eq!(faults(&text(r#""finalizers":["bad"],"#, "")), refused);
+    assert!(faults(&text(r#""finalizers":["orphan","example.com/a"],"#, "")).starts_with("Ok("));
+}
+
+#[test]
 fn an_update_is_refused_for_another_version_another_selector_and_a_bad_spec() -> Outcome {
     let mut store = Store::new(StoreOptions::default());
     let old = apply(&mut store, &text("", ""))?;
@@ -318,6 +356,9 @@ fn a_revision_keeps_its_data_to_the_byte_and_takes_another_number() -> Outcome {
     let first = stored_revision(&store, "logs-a")?;
     assert!(first.holds(DATA), "{first:?}");
     assert_eq!((first.revision, first.metadata.generation), (1, 0));
+    let counted = revision("b", "{}", 1).replacen("\"labels\":null", "\"generation\":5", 1);
+    store.apply_manifest(Actor::USER, &counted)?;
+    assert_eq!(stored_revision(&store, "b")?.metadata.generation, 5);
     let mut second = first.clone();
     second.revision = 4;
     Arc::make_mut(&mut second.metadata.labels).insert("a".into(), "b".into());

@@ -20,7 +20,10 @@ impl Store {
         actor: Actor,
         mut new: ControllerRevision,
     ) -> Result<Arc<ControllerRevision>, ApiStatus> {
+        // Nothing counts here, so that the server leaves a client's generation as it is.
+        let generation = new.metadata.generation;
         self.name_and_admit(actor, Resource::ControllerRevision, &mut new.metadata)?;
+        new.metadata.generation = generation;
         let mut faults = Faults::default();
         validate::controller_revision::on_create(&new, &mut faults);
         if !faults.is_empty() {

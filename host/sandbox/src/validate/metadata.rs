@@ -11,6 +11,8 @@ use crate::names::{
 pub(crate) const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 /// Finalizer that cuts dependents loose first.
 pub(crate) const ORPHAN_FINALIZER: &str = "orphan";
+/// Finalizers that need no prefix (upstream: pkg/apis/core/helper, standardFinalizers).
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", ORPHAN_FINALIZER, FOREGROUND_FINALIZER];
 /// Most bytes of all annotations together.
 const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 
@@ -178,5 +180,14 @@ fn finalizers(finalizers: &[Str], path: &str, faults: &mut Faults) {
             format_args!("[{}]", list.join(",")),
             &format!("finalizer {ORPHAN_FINALIZER} and {FOREGROUND_FINALIZER} cannot be both set"),
         );
+    }
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&&**finalizer) {
+            faults.invalid_text(
+                format_args!("{path}[{index}]"),
+                finalizer,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            );
+        }
     }
 }
