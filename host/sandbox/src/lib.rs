@@ -14,7 +14,7 @@
 //! | update status | [`Store::update_job_status`], [`Store::update_cron_job_status`], [`Store::update_daemon_set_status`], [`Store::update_pod_status`] |
 //! | patch | [`Store::patch`] with a [`MetadataPatch`]: finalizer, owner, labels, annotations; uid and resourceVersion |
 //! | delete | [`Store::delete`] with [`DeleteOptions`], [`Store::delete_namespace`] |
-//! | quota | [`Store::limit_jobs`]: creates of Jobs beyond it are refused, as by a ResourceQuota |
+//! | quota | [`Store::limit_jobs`], [`Store::limit_pods`]: creates beyond it are refused, as by a ResourceQuota |
 //! | history | [`Store::drain_commits`]: every [`Commit`] in order, where [`StoreOptions::record_commits`] is set |
 //! | print | [`Store::to_json`], [`Store::event_json`], [`Store::namespace_json`] |
 //!
@@ -58,7 +58,7 @@ mod validate;
 pub use manifest::{Applied, ApplyError, KINDS_SERVED, Manifest};
 pub use resource::{ObjectKey, Resource};
 pub use store::{
-    Actor, Commit, ContinueToken, DEFAULT_WATCH_HISTORY, DeleteOptions, Deletion, Event, JobQuota,
-    ListOptions, MetadataPatch, Page, Propagation, Regarding, Store, StoreOptions, Verb, WatchEvent,
+    Actor, Commit, ContinueToken, DEFAULT_WATCH_HISTORY, DeleteOptions, Deletion, Event, ListOptions,
+    MetadataPatch, Page, Propagation, Quota, Regarding, Store, StoreOptions, Verb, WatchEvent,
     WatchEventKind,
 };

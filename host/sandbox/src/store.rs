@@ -19,7 +19,7 @@ pub use delete::{DeleteOptions, Deletion, Propagation};
 pub use event::{Event, Regarding};
 pub use history::{WatchEvent, WatchEventKind};
 pub use patch::MetadataPatch;
-pub use quota::JobQuota;
+pub use quota::Quota;
 pub use read::{ContinueToken, ListOptions, Page};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -98,8 +98,8 @@ pub struct Store {
     dice: Dice,
     tables: [Table; Kind::ALL.len()],
     namespaces: BTreeMap<Str, Namespace>,
-    /// How many Jobs a namespace may hold, by its name.
-    job_quotas: BTreeMap<Str, JobQuota>,
+    /// How many objects a namespace may hold, by its name and their kind.
+    quotas: BTreeMap<(Str, Kind), Quota>,
     dependents: BTreeMap<Uid, BTreeSet<ObjectKey>>,
     bodies: Bodies,
     /// What was kept beside objects that are gone, so that their last state can be printed; oldest first.
@@ -137,7 +137,7 @@ impl Store {
             dice: Dice::new(options.seed),
             tables: Kind::ALL.map(|_| table()),
             namespaces: BTreeMap::new(),
-            job_quotas: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             dependents: BTreeMap::new(),
             bodies: Bodies::default(),
             removed: VecDeque::new(),

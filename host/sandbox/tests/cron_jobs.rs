@@ -8,9 +8,7 @@ use windlass_core::kube::{
 };
 use windlass_core::plan::PodSlot;
 use windlass_sandbox::cluster::{Cluster, ClusterOptions};
-use windlass_sandbox::{
-    Actor, Applied, ApplyError, DeleteOptions, JobQuota, MetadataPatch, Propagation, Store,
-};
+use windlass_sandbox::{Actor, Applied, ApplyError, DeleteOptions, MetadataPatch, Propagation, Quota, Store};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -219,7 +217,7 @@ fn a_cron_job_that_orphans_its_jobs_leaves_them_with_their_pods() -> Outcome {
 fn a_quota_refuses_jobs_in_upstreams_words_until_one_goes() -> Outcome {
     let mut cluster = cluster()?;
     let cron_job = create(&mut cluster, "")?;
-    let quota = JobQuota { name: "jobs".into(), limit: 2 };
+    let quota = Quota { name: "jobs".into(), limit: 2 };
     cluster.request(0, |store| store.limit_jobs("default", Some(quota)));
     run(&mut cluster, &cron_job, 1)?;
     run(&mut cluster, &cron_job, 2)?;

@@ -8,7 +8,7 @@ use windlass_core::kube::{
     RevisionManifest, Str, Taint,
 };
 use windlass_sandbox::cluster::{Cluster, ClusterOptions};
-use windlass_sandbox::{Actor, Applied, DeleteOptions, Propagation};
+use windlass_sandbox::{Actor, Applied, DeleteOptions, Propagation, Quota};
 
 type Error = Box<dyn std::error::Error>;
 type Outcome = Result<(), Error>;
@@ -314,6 +314,23 @@ fn a_taint_that_evicts_ends_the_pods_that_do_not_bear_it_or_no_longer() -> Outco
     run_until(&mut cluster, HOUR_MS);
     assert_eq!(states(&cluster), ["gone", "b runs", "gone", "d runs"]);
     Ok(())
+}
+
+#[test]
+fn a_quota_of_pods_refuses_those_beyond_it_until_one_goes() -> Outcome {
+    let (mut cluster, set) = cluster(&["a", "b"], "", "")?;
+    let quota = Quota { name: "few-pods".into(), limit: 1 };
+    cluster.request(0, |store| store.limit_pods("default", Some(quota)));
+    create(&mut cluster, &set, "a", "one")?;
+    let refused = create(&mut cluster, &set, "b", "two").map_err(|error| error.to_string());
+    let said = "pods \"two\" is forbidden: exceeded quota: few-pods, requested: count/pods=1, used: count/pods=1, \
+                limited: count/pods=1";
+    assert!(refused.as_ref().is_err_and(|error| error.contains(said)), "{refused:?}");
+    let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    cluster.request(0, |store| store.delete(CONTROLLER, Kind::Pod, "default", "one", &options))?;
+    create(&mut cluster, &set, "b", "two")?;
+    cluster.request(0, |store| store.limit_pods("default", None));
+    create(&mut cluster, &set, "a", "three")
 }
 
 /// A DaemonSet with a Pod on each of two nodes and a revision.

@@ -4,8 +4,8 @@ use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use windlass_core::kube::{ApiStatus, Kind, Object, OwnerReference, Pod, ResourceVersion, Str};
 use windlass_sandbox::{
-    Actor, Applied, ApplyError, DeleteOptions, Deletion, JobQuota, Manifest, MetadataPatch, Propagation,
-    Store, StoreOptions, WatchEvent, WatchEventKind,
+    Actor, Applied, ApplyError, DeleteOptions, Deletion, Manifest, MetadataPatch, Propagation, Quota, Store,
+    StoreOptions, WatchEvent, WatchEventKind,
 };
 
 use crate::answer::Answer;
@@ -28,7 +28,7 @@ impl Sandbox {
 
     /// Limits how many Jobs the namespace may hold.
     pub(crate) fn limit_jobs(&mut self, name: &str, limit: usize) {
-        self.store.limit_jobs(&self.namespace, Some(JobQuota { name: name.into(), limit }));
+        self.store.limit_jobs(&self.namespace, Some(Quota { name: name.into(), limit }));
     }
 
     /// What watches of the kinds tell since the first request, one list of events for each.

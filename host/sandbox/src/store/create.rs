@@ -30,6 +30,7 @@ impl Store {
         if !faults.is_empty() {
             return Err(refusal::invalid(Resource::Pod, &metadata.name, &faults));
         }
+        self.admit_by_quota(Kind::Pod, &metadata)?;
         self.must_be_absent(Kind::Pod, &metadata)?;
         metadata.generation = 1;
         let mut spec = body.slim.clone();
@@ -69,7 +70,7 @@ impl Store {
         if !faults.is_empty() {
             return Err(refusal::invalid(Resource::Job, &job.metadata.name, &faults));
         }
-        self.admit_by_quota(&job.metadata)?;
+        self.admit_by_quota(Kind::Job, &job.metadata)?;
         self.must_be_absent(Kind::Job, &job.metadata)?;
         defaults::job_labels(&mut job);
         let stored = self.put(actor, Verb::Create, None, Object::Job(Arc::new(job)), Some(Body::Slim));

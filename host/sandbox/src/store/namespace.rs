@@ -77,7 +77,7 @@ impl Store {
     /// Removes an empty Namespace whose end was asked for.
     pub(crate) fn finalize_namespace(&mut self, actor: Actor, name: &str) {
         if self.namespaces.remove(name).is_some() {
-            self.job_quotas.remove(name);
+            self.quotas.retain(|(namespace, _), _| **namespace != *name);
             self.revision += 1;
             self.log(actor, Verb::Delete, Resource::Namespace, None, None);
         }

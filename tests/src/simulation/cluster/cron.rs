@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::kube::{CronJob, Job, JobManifest, Kind, Object, ObjectMeta, Str};
-use windlass_sandbox::{Actor, DeleteOptions, JobQuota, MetadataPatch, Propagation, Store};
+use windlass_sandbox::{Actor, DeleteOptions, MetadataPatch, Propagation, Quota, Store};
 
 use super::{end_pod, touch};
 use crate::simulation::workload::NAMESPACE;
@@ -46,7 +46,7 @@ pub(super) fn perform(store: &mut Store, plan: &CronPlan, deed: CronDeed) {
         CronDeed::MakeJob(number) => make_job(store, plan, format!("{}-manual-{number}", plan.name).into()),
         CronDeed::TakeName(minutes) => take_name(store, plan, name_in(store, plan, minutes)),
         CronDeed::Limit(limit) => {
-            let quota = limit.map(|limit| JobQuota { name: "jobs".into(), limit });
+            let quota = limit.map(|limit| Quota { name: "jobs".into(), limit });
             store.limit_jobs(NAMESPACE, quota);
         }
         CronDeed::EndNamespace => end_namespace(store),
