@@ -6,6 +6,7 @@
 //! environment the expected plans are written anew, to be read before they are committed.
 
 mod cron_job;
+mod daemon_set;
 mod parse;
 mod print;
 mod world;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use windlass_host::engine::Engine;
 
 use cron_job::CronWorld;
+use daemon_set::DaemonWorld;
 use world::World;
 
 /// Environment variable that has the expected plans written anew.
@@ -59,6 +61,14 @@ pub fn run_jobs(folder: &Path, engine: &dyn Engine) -> Result<usize> {
 /// Every case whose plan is not the expected one, with both, or a file that is no case.
 pub fn run_cron_jobs(folder: &Path, engine: &dyn Engine) -> Result<usize> {
     run_all::<CronWorld>(folder, engine)
+}
+
+/// Runs every case of DaemonSets in `folder` with `engine`, and returns how many there were.
+///
+/// # Errors
+/// Every case whose plan is not the expected one, with both, or a file that is no case.
+pub fn run_daemon_sets(folder: &Path, engine: &dyn Engine) -> Result<usize> {
+    run_all::<DaemonWorld>(folder, engine)
 }
 
 fn run_all<C: Cluster>(folder: &Path, engine: &dyn Engine) -> Result<usize> {

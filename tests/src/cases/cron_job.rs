@@ -246,7 +246,8 @@ fn slots_of(action: &Action) -> &[JobSlot] {
     }
 }
 
-fn is_met(dependency: &Dependency, done: &[bool]) -> bool {
+/// Whether a step before is as `dependency` needs it; `done` tells which succeeded.
+pub(super) fn is_met(dependency: &Dependency, done: &[bool]) -> bool {
     let succeeded = done.get(dependency.step as usize).copied().unwrap_or(false);
     match dependency.needs {
         Needs::Succeeded => succeeded,
@@ -296,7 +297,7 @@ fn listed(name: &str, uid: Uid) -> ObjectReference {
 }
 
 /// What a live read found, as a case says it.
-fn live(text: &str) -> Result<LiveOwner> {
+pub(super) fn live(text: &str) -> Result<LiveOwner> {
     Ok(match text {
         "alive" => LiveOwner::Alive,
         "terminating" => LiveOwner::Terminating,

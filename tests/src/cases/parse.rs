@@ -1,6 +1,6 @@
 //! The lines of a case's setting.
 
-mod pods;
+pub(super) mod pods;
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
     Ok(())
 }
 
-fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split_whitespace().map(|word| word.split_once('=').unwrap_or((word, "")))
 }
 
@@ -130,7 +130,7 @@ fn template(world: &mut World, text: &str) -> Result<()> {
 }
 
 /// `a=b,c=d`.
-fn labels(text: &str) -> Labels {
+pub(super) fn labels(text: &str) -> Labels {
     let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
     pairs.map(|(key, value)| (key.into(), value.into())).collect()
 }
@@ -276,18 +276,18 @@ fn condition_status(text: &str) -> ConditionStatus {
     }
 }
 
-fn instant(text: &str) -> Result<Time> {
+pub(super) fn instant(text: &str) -> Result<Time> {
     Ok(Time::from_unix_ms(instant_ms(text)?))
 }
 
 /// Milliseconds since the Unix epoch of an instant such as `30s` or `30.5s` after the case's beginning.
-fn instant_ms(text: &str) -> Result<i64> {
+pub(super) fn instant_ms(text: &str) -> Result<i64> {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     Ok(EPOCH_S * 1000 + sign * i64::from(duration_ms(digits)?))
 }
 
 /// Milliseconds of a span such as `30s`, `30.5s` or `250ms`.
-fn duration_ms(text: &str) -> Result<u32> {
+pub(super) fn duration_ms(text: &str) -> Result<u32> {
     let number = |text: &str| text.parse::<u32>().with_context(|| format!("{text:?} is no number"));
     if let Some(ms) = text.strip_suffix("ms") {
         return number(ms);

@@ -172,6 +172,7 @@ fn instant(time: Option<Time>) -> String {
     time.map_or("none".to_owned(), |time| format!("{}s", time.unix_seconds - EPOCH_S))
 }
 
-fn duration(ms: u64) -> String {
+/// A span as text.
+pub(super) fn duration(ms: u64) -> String {
     if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
 }

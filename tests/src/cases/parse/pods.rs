@@ -95,7 +95,7 @@ fn of_metadata(pod: &mut Pod, key: &str, value: &str) -> Result<()> {
 }
 
 /// `none`, or `[API VERSION/]KIND:NAME[@UID]`; the version is batch/v1 unless said, the uid that of the name.
-fn owner(text: &str) -> Result<Option<OwnerReference>> {
+pub(in crate::cases) fn owner(text: &str) -> Result<Option<OwnerReference>> {
     if text == "none" {
         return Ok(None);
     }
@@ -151,11 +151,11 @@ fn container<'pod>(pod: &'pod mut Pod, name: &str) -> &'pod mut ContainerStatus 
     &mut statuses[found]
 }
 
-fn pod_condition(kind: &str, status: ConditionStatus, since: Time) -> PodCondition {
+pub(in crate::cases) fn pod_condition(kind: &str, status: ConditionStatus, since: Time) -> PodCondition {
     PodCondition { kind: kind.into(), status, last_transition_time: Some(since), reason: None }
 }
 
-fn phase(text: &str) -> Result<PodPhase> {
+pub(in crate::cases) fn phase(text: &str) -> Result<PodPhase> {
     Ok(match text {
         "Pending" => PodPhase::Pending,
         "Running" => PodPhase::Running,
