@@ -1,6 +1,7 @@
 //! Generators of snapshots: sensible ones, odd ones, and such as no host would send.
 
 mod cron_job;
+mod daemon_set;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use windlass_core::view::{
 use windlass_host::engine::Snapshot;
 
 pub use cron_job::{CronJobScene, cron_job_scene, cron_job_snapshot};
+pub use daemon_set::{DaemonSetScene, daemon_set_scene, daemon_set_snapshot};
 
 /// Most Pods of a generated snapshot: enough for every branch, few enough to shrink well.
 const MOST_PODS: usize = 24;
@@ -32,6 +34,7 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
     prop_oneof![
         20 => job_snapshot().prop_map(Snapshot::Job),
         10 => cron_job_snapshot().prop_map(Snapshot::CronJob),
+        10 => daemon_set_snapshot().prop_map(Snapshot::DaemonSet),
         1 => orphan_snapshot().prop_map(Snapshot::Orphan),
     ]
 }

@@ -4,6 +4,8 @@
 
 #[path = "component/cron_job.rs"]
 mod cron_job;
+#[path = "component/daemon_set.rs"]
+mod daemon_set;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -297,7 +299,10 @@ fn outline(plan: &Plan, gathered: &Gathered) -> Vec<String> {
         let after: Vec<String> =
             step.after.iter().map(|after| format!("{:?} {}", after.needs, after.step)).collect();
         let items = match &step.action {
-            Action::CreateJobs(_) | Action::DeleteJobs(_) | Action::WriteCronJobStatus(_) => Vec::new(),
+            Action::CreateJobs(_)
+            | Action::DeleteJobs(_)
+            | Action::WriteCronJobStatus(_)
+            | Action::DaemonSet(_) => Vec::new(),
             Action::CreatePods(slots) => {
                 slots.iter().map(|slot| format!("create {}", index_text(slot.index))).collect()
             }
