@@ -13,10 +13,6 @@ pub mod wasm;
 
 /// A snapshot of any kind.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every snapshot is of the large kind, and each is held by Arc"
-)]
 pub enum Snapshot {
     /// A Job with its Pods.
     Job(JobSnapshot),

@@ -44,7 +44,7 @@ pub(super) struct ReadDue {
 #[derive(Clone, Debug)]
 enum Purpose {
     /// The outcome of a request is not known, or its view was stale.
-    Settle { ticket: Ticket, operation: Operation, doubt: Doubt },
+    Settle { ticket: Ticket, operation: Box<Operation>, doubt: Doubt },
     /// A decision needs the Job as it is now.
     Owner { uid: Uid },
     /// A decision needs to know whether a Job exists which a CronJob lists.
@@ -205,7 +205,7 @@ impl Controller {
         let Some(execution) = self.executing.get_mut(key) else { return };
         let (kind, target) = target_of(&operation);
         execution.reads_pending += 1;
-        let purpose = Purpose::Settle { ticket, operation, doubt };
+        let purpose = Purpose::Settle { ticket, operation: Box::new(operation), doubt };
         self.reads.push_back(ReadDue { key: key.clone(), target, kind, purpose, tries: 0 });
     }
 
