@@ -243,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn with_surge_a_node_that_takes_no_new_pod_gets_none_for_the_one_that_ended() {
+        let mut snapshot = with_pods(&[("new", "succeeded"), ("new", "going")]);
+        snapshot.nodes.shape = vec![NO_SCHEDULE, NO_EXECUTE];
+        surge(&mut snapshot, 1);
+        assert_eq!(changes(&snapshot), (vec![], vec![0]));
+    }
+
+    #[test]
+    fn with_surge_a_failed_pod_that_a_full_plan_leaves_keeps_others_from_coming() {
+        let mut snapshot = with_pods(&[("new", "failed"), ("new", "failed")]);
+        surge(&mut snapshot, 1);
+        snapshot.flags.max_pods_per_sync = 1;
+        assert_eq!(changes(&snapshot), (vec![0], vec![0]));
+        snapshot.nodes.shape[0] = NO_SCHEDULE;
+        assert_eq!(
+            changes(&snapshot),
+            (vec![], vec![0]),
+            "the delete of the first is all that there is room for"
+        );
+    }
+
+    #[test]
     fn with_surge_a_failed_pod_that_waits_keeps_others_from_coming() {
         let mut snapshot = with_pods(&[("new", "failed"), ("old", "failed")]);
         surge(&mut snapshot, 1);

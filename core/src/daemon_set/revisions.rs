@@ -30,9 +30,9 @@ pub(super) struct Revisions {
     pub(super) created: Option<i64>,
     /// The revision that gets another number, and the number.
     pub(super) renumbered: Option<(u32, i64)>,
-    /// Revisions that get a hash label, each with its own.
+    /// Revisions that get a hash label, each with its own; first the one for the set's template, if it gets one.
     pub(super) labelled: Vec<(u32, Str)>,
-    /// Whether one of them is the revision whose hash new Pods get.
+    /// Whether that one does.
     pub(super) labels_current: bool,
     /// Pods that get the hash of the revision that stays of several for the set's template.
     pub(super) relabelled: Vec<u32>,
@@ -65,8 +65,9 @@ impl Revisions {
             Current::Create { number } => (Some(number), None, None),
             Current::Keep { position, renumber } => (None, Some(position), renumber),
         };
-        let unlabelled: Vec<_> = history.unlabelled().into_iter().take(MAX_LABELLINGS).collect();
-        let labels_current = unlabelled.iter().any(|label| Some(label.position) == kept);
+        let mut unlabelled = history.unlabelled();
+        unlabelled.sort_by_key(|label| Some(label.position) != kept);
+        let labels_current = unlabelled.first().is_some_and(|label| Some(label.position) == kept);
         // One write for each object: the label comes first.
         let renumbered = kept.zip(renumbered).filter(|_| !labels_current);
         let renumbered = renumbered.and_then(|(place, number)| Some((claimed.position(place)?, number)));
@@ -82,18 +83,17 @@ impl Revisions {
         let named = hashes.iter().zip(&facts.pods.named).filter(|(_, is_named)| **is_named);
         let named: Vec<Str> = named.map(|(hash, _)| hash.clone()).collect();
         let surplus = history.surplus(&named, set.revision_history_limit);
-        let deleted = duplicates.into_iter().chain(surplus).take(MAX_CHANGES);
+        let deleted: Vec<u32> = duplicates.into_iter().chain(surplus).take(MAX_CHANGES).collect();
+        let labelled = unlabelled.into_iter().filter(|label| !deleted.contains(&label.position));
+        let labelled = labelled.filter_map(|label| Some((claimed.position(label.position)?, label.hash)));
         Self {
             hash: history.hash().unwrap_or(&set.template_hash).clone(),
             created,
             renumbered,
-            labelled: unlabelled
-                .into_iter()
-                .filter_map(|label| Some((claimed.position(label.position)?, label.hash)))
-                .collect(),
+            labelled: labelled.take(MAX_LABELLINGS).collect(),
             labels_current,
             relabelled,
-            deleted: deleted.filter_map(|place| claimed.position(place)).collect(),
+            deleted: deleted.iter().filter_map(|place| claimed.position(*place)).collect(),
             is_current,
         }
     }
@@ -223,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn of_many_without_a_label_that_of_the_template_comes_first() {
+        let mut snapshot = snapshot(0);
+        set(&mut snapshot).revision_history_limit = None;
+        let old = (1..30).map(|number| revision(&alloc::format!("{number:02}"), number, false));
+        snapshot.revisions = old.chain([revision("new", 3, true)]).collect();
+        snapshot.revisions.iter_mut().for_each(|one| one.row.label = "".into());
+        let labelled = of_revisions(&snapshot);
+        assert_eq!(labelled.len(), MAX_LABELLINGS);
+        assert_eq!(labelled[0], DaemonSetAction::LabelRevision { revision: 29, hash: "set-new".into() });
+        assert_eq!(labelled[1], DaemonSetAction::LabelRevision { revision: 0, hash: "set-01".into() });
+    }
+
+    #[test]
     fn positions_are_those_of_the_snapshot_though_others_stand_between() {
         let mut snapshot = snapshot(0);
         let mut foreign = revision("foreign", 1, false);
@@ -231,11 +244,11 @@ mod tests {
         unlabelled.row.label = "".into();
         snapshot.revisions = vec![foreign, unlabelled, revision("a", 5, false), revision("new", 2, true)];
         set(&mut snapshot).revision_history_limit = Some(1);
-        let expected = vec![
-            DaemonSetAction::LabelRevision { revision: 1, hash: "set-x".into() },
-            DaemonSetAction::RenumberRevision { revision: 3, number: 6 },
-            DaemonSetAction::DeleteRevisions(vec![1]),
-        ];
+        let renumber = DaemonSetAction::RenumberRevision { revision: 3, number: 6 };
+        let expected = vec![renumber.clone(), DaemonSetAction::DeleteRevisions(vec![1])];
+        assert_eq!(of_revisions(&snapshot), expected, "one that goes needs no label");
+        set(&mut snapshot).revision_history_limit = Some(2);
+        let expected = vec![DaemonSetAction::LabelRevision { revision: 1, hash: "set-x".into() }, renumber];
         assert_eq!(of_revisions(&snapshot), expected);
     }
 

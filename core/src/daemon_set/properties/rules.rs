@@ -24,6 +24,9 @@ struct Done {
     creates: Vec<u32>,
     created_hash: Option<Str>,
     deletes: BTreeSet<u32>,
+    relabelled: BTreeSet<u32>,
+    /// Revisions that are written or deleted.
+    revisions: BTreeSet<u32>,
     status: Option<DaemonSetStatusView>,
     other_steps: usize,
 }
@@ -52,6 +55,7 @@ pub(super) fn check(plan: &Plan, snapshot: &DaemonSetSnapshot) -> Checked {
     prop_assert_eq!(plan.read, (adopts && snapshot.live_owner.is_none()).then_some(Read::Owner));
     let limit = snapshot.flags.max_pods_per_sync as usize;
     prop_assert!(done.creates.len() <= limit && done.deletes.len() <= limit);
+    prop_assert!(done.relabelled.is_disjoint(&done.deletes), "a Pod that goes gets no label");
     seen.check_creates(&done)?;
     for position in &done.deletes {
         seen.check_delete(*position, &done)?;
@@ -115,19 +119,21 @@ fn gather(action: &DaemonSetAction, snapshot: &DaemonSetSnapshot, done: &mut Don
         }
         DaemonSetAction::ReleasePods(positions) => pods(positions, pod_flag::OWNED),
         DaemonSetAction::RelabelPods { pods: positions, hash } => {
-            let stays = positions.iter().all(|position| !done.deletes.contains(position));
-            pods(positions, pod_flag::OWNED) && !hash.is_empty() && stays
+            prop_assert!(done.relabelled.is_empty(), "one step relabels");
+            done.relabelled.extend(positions);
+            pods(positions, pod_flag::OWNED) && !hash.is_empty()
         }
         DaemonSetAction::CreateRevision { number } => *number > 0,
         DaemonSetAction::ReleaseRevisions(positions) | DaemonSetAction::DeleteRevisions(positions) => {
-            revisions(positions, true)
+            let is_first = positions.iter().all(|position| done.revisions.insert(*position));
+            revisions(positions, true) && is_first
         }
         DaemonSetAction::LabelRevision { revision, hash } => {
-            revisions(&[*revision], true) && !hash.is_empty()
+            revisions(&[*revision], true) && !hash.is_empty() && done.revisions.insert(*revision)
         }
         DaemonSetAction::RenumberRevision { revision, number } => {
             let row = &snapshot.revisions[*revision as usize].row;
-            row.holds_template && row.number < *number
+            row.holds_template && row.number < *number && done.revisions.insert(*revision)
         }
     };
     done.other_steps += 1;
