@@ -24,8 +24,7 @@ fn a_daemon_set_is_taken_over_and_given_back_without_a_write() -> Result<()> {
     // It may have no controller at all for a while; nothing happens then.
     plane.change_controllers(BuiltInControllers::List("namespace-controller".to_owned()))?;
     let arguments = ["--controllers", "daemon-set", "--engine", "wasm", "-v", "2"];
-    let mut windlass = Windlass::run(&plane.kubeconfig(), &arguments)?;
-    windlass.wait_synced()?;
+    let windlass = Windlass::run(&plane.kubeconfig(), &arguments)?;
     plane.apply(&daemon_set(MARKERS[0]).to_string())?;
     rolled_out(&plane, MARKERS[0])?;
     assert_eq!(state(&plane)?, before, "after we took over");
