@@ -7,6 +7,7 @@ mod kubelet;
 mod nodes;
 mod runs;
 mod scheduler;
+mod silence;
 mod waiting;
 mod work;
 
@@ -43,6 +44,9 @@ pub struct ClusterOptions {
     pub stop_ms: u64,
     /// From a node's removal to the end of its Pods (upstream's PodGC quarantine: 40 s).
     pub node_loss_ms: u64,
+    /// From a kubelet's silence to the taints that say so and to Pods that are not ready (upstream's node controller
+    /// waits 50 s); none of that happens where absent.
+    pub silence_ms: Option<u64>,
 }
 
 impl Default for ClusterOptions {
@@ -55,6 +59,7 @@ impl Default for ClusterOptions {
             run_ms: 5000,
             stop_ms: 1000,
             node_loss_ms: 40_000,
+            silence_ms: None,
         }
     }
 }
@@ -174,6 +179,7 @@ impl Cluster {
             Work::Collect(key, uid) => self.collect(&key, &uid),
             Work::Finalize(key, uid) => self.finalize(&key, &uid),
             Work::EmptyNamespace(namespace) => self.empty_namespace(&namespace),
+            Work::HearNode(node) => self.hear_node(&node),
             Work::LoseNode(node) => self.lose_node(&node),
         }
     }

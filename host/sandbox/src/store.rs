@@ -46,6 +46,8 @@ impl Actor {
     pub const SCHEDULER: Self = Self("scheduler");
     /// The sandbox's kubelets.
     pub const KUBELET: Self = Self("kubelet");
+    /// What the sandbox does about kubelets that are silent.
+    pub const NODE_CONTROLLER: Self = Self("node-controller");
     /// The sandbox's eviction of Pods from tainted nodes.
     pub const TAINT_EVICTION: Self = Self("taint-eviction");
     /// The sandbox's garbage collector, for owners, namespaces and vanished nodes.

@@ -18,7 +18,16 @@ const HOUR_MS: u64 = 3_600_000;
 
 /// A cluster with nodes of these names and a DaemonSet whose template has these annotations and fields in its spec.
 fn cluster(nodes: &[&str], annotations: &str, fields: &str) -> Result<(Cluster, Arc<DaemonSet>), Error> {
-    let mut cluster = Cluster::new(ClusterOptions::default());
+    cluster_with(ClusterOptions::default(), nodes, annotations, fields)
+}
+
+fn cluster_with(
+    options: ClusterOptions,
+    nodes: &[&str],
+    annotations: &str,
+    fields: &str,
+) -> Result<(Cluster, Arc<DaemonSet>), Error> {
+    let mut cluster = Cluster::new(options);
     for node in nodes {
         cluster.add_node(0, node)?;
     }
@@ -331,6 +340,43 @@ fn a_quota_of_pods_refuses_those_beyond_it_until_one_goes() -> Outcome {
     create(&mut cluster, &set, "b", "two")?;
     cluster.request(0, |store| store.limit_pods("default", None));
     create(&mut cluster, &set, "a", "three")
+}
+
+#[test]
+fn a_silent_kubelet_taints_its_node_and_its_pods_are_not_ready_until_it_is_heard_again() -> Outcome {
+    let (mut cluster, set) = cluster_with(
+        ClusterOptions { silence_ms: Some(50_000), ..ClusterOptions::default() },
+        &["a", "b"],
+        "",
+        "",
+    )?;
+    create(&mut cluster, &set, "a", "one")?;
+    let bare = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"bare"},"spec":{"nodeName":"a",
+        "containers":[{"name":"main","image":"busybox:1"}]}}"#;
+    cluster.request(0, |store| store.apply_manifest(Actor::USER, bare))?;
+    run_until(&mut cluster, 10_000);
+    let states = |cluster: &Cluster| ["one", "bare"].map(|name| state(cluster, name));
+    let taints = |cluster: &Cluster| match cluster.store().get(Kind::Node, "", "a") {
+        Ok(Object::Node(node)) => node.spec.taints.iter().map(|taint| taint.effect.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    // A short silence is none.
+    assert!(cluster.set_node_ready(10_000, "a", false) && cluster.set_node_ready(40_000, "a", true));
+    assert!(cluster.set_node_ready(50_000, "a", false));
+    run_until(&mut cluster, 99_999);
+    assert_eq!((states(&cluster), taints(&cluster).len()), (["a Running ready"; 2].map(str::to_owned), 0));
+    run_until(&mut cluster, 100_000);
+    assert_eq!(states(&cluster), ["a Running"; 2]);
+    assert_eq!(taints(&cluster), ["NoSchedule", "NoExecute"]);
+    // Every other Pod bears that for five minutes; then it waits for the kubelet to end it.
+    run_until(&mut cluster, HOUR_MS);
+    assert_eq!(states(&cluster), ["a Running", "a Running terminating"]);
+    assert!(cluster.set_node_ready(HOUR_MS, "a", true));
+    run_until(&mut cluster, HOUR_MS);
+    assert_eq!((state(&cluster, "one").as_str(), taints(&cluster).len()), ("a Running ready", 0));
+    run_until(&mut cluster, 2 * HOUR_MS);
+    assert_eq!(states(&cluster), ["a Running ready", "gone"]);
+    Ok(())
 }
 
 /// A DaemonSet with a Pod on each of two nodes and a revision.

@@ -25,6 +25,8 @@ struct NodeState {
     /// Whether the Node object exists; Pods may name one that does not.
     exists: bool,
     ready: bool,
+    /// Since when its kubelet has been silent, milliseconds since the start.
+    silent_since_ms: Option<u64>,
     unschedulable: bool,
     capacity: usize,
     labels: Arc<Labels>,
@@ -85,6 +87,10 @@ impl Nodes {
 
     pub(super) fn exists(&self, name: &str) -> bool {
         self.by_name.get(name).is_some_and(|node| node.exists)
+    }
+
+    pub(super) fn silent_since_ms(&self, name: &str) -> Option<u64> {
+        self.by_name.get(name)?.silent_since_ms
     }
 
     pub(super) fn taints_of(&self, name: &str) -> impl Iterator<Item = &Taint> {
@@ -194,9 +200,13 @@ impl Cluster {
         };
         let mut parked = Vec::new();
         let mut is_retainted = false;
+        let now_ms = self.store.now_ms();
+        let mut was_silent = false;
         self.nodes.change(&node.metadata.name, |state| {
             state.exists = true;
             state.ready = ready;
+            was_silent = state.silent_since_ms.is_some();
+            state.silent_since_ms = (!ready).then(|| state.silent_since_ms.unwrap_or(now_ms));
             state.unschedulable = node.spec.unschedulable;
             state.capacity = capacity;
             state.labels = node.metadata.labels.clone();
@@ -208,6 +218,9 @@ impl Cluster {
         });
         for work in parked {
             self.after(0, work);
+        }
+        if was_silent == ready {
+            self.note_silence(&node.metadata.name, ready);
         }
         if is_retainted {
             self.note_taints_of_node(&node.metadata.name);

@@ -46,6 +46,8 @@ pub(super) enum Work {
     Finalize(ObjectKey, Uid),
     /// Empty a Namespace that is ending.
     EmptyNamespace(Str),
+    /// Say by taints and by Pods' readiness whether a node's kubelet is heard from.
+    HearNode(Str),
     /// End the Pods of a node that is gone.
     LoseNode(Str),
 }
