@@ -50,7 +50,7 @@ bench-cluster: release ## Measure against the built-in controllers on a real con
 	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --bin cluster-bench
 	@"$${CARGO_TARGET_DIR:-target}/release/cluster-bench" $(ARGS)
 
-compare: build ## Print row by row whether Jobs and CronJobs look as with the built-in controllers on a real control plane
+compare: build ## Print row by row whether Jobs, CronJobs and DaemonSets look as with the built-in controllers on a real control plane
 	@cargo run --quiet -p windlass-side-by-side --bin compare -- $(ARGS)
 
 mutants: ## Show that the invariants see what they should: each mutant must be caught

@@ -39,11 +39,12 @@ impl Client {
 
     /// Changes an object by a merge patch, and returns whether it was there.
     pub(crate) async fn patch(&self, path: &str, patch: &Value) -> Result<bool> {
-        match self.send(Method::PATCH, path, "application/merge-patch+json", patch).await? {
-            200 => Ok(true),
-            404 => Ok(false),
-            code => bail!("PATCH {path} was answered with {code}"),
-        }
+        self.patch_as("application/merge-patch+json", path, patch).await
+    }
+
+    /// Changes an object by a strategic merge patch, as kubectl does, and returns whether it was there.
+    pub(crate) async fn patch_strategically(&self, path: &str, patch: &Value) -> Result<bool> {
+        self.patch_as("application/strategic-merge-patch+json", path, patch).await
     }
 
     /// Deletes an object, and returns whether it was there.
@@ -75,6 +76,14 @@ impl Client {
             buffer = rest;
         }
         Ok(())
+    }
+
+    async fn patch_as(&self, content_type: &str, path: &str, patch: &Value) -> Result<bool> {
+        match self.send(Method::PATCH, path, content_type, patch).await? {
+            200 => Ok(true),
+            404 => Ok(false),
+            code => bail!("PATCH {path} was answered with {code}"),
+        }
     }
 
     async fn send(&self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<u16> {

@@ -1,4 +1,4 @@
-//! The same Jobs and CronJobs with the built-in controllers and with Windlass: what a user sees of them, row by row.
+//! The same Jobs, CronJobs and DaemonSets with the built-in controllers and with Windlass: what a user sees of them, row by row.
 //!
 //! Every scenario ([`scenarios`]) is run in a namespace of its own, all at once, first with the built-in controller
 //! and then with ours, on one control plane. What its script waits for is one check; the other is that everything
@@ -27,11 +27,17 @@ use crate::side::{REPLACED, Side};
 
 /// The user as whom scripts act.
 const SCRIPT_USER: &str = "script";
+/// The built-in controller of DaemonSets, which `windlass run` takes the place of where it is told to.
+const DAEMON_SETS: &str = "daemonset-controller";
+/// Those that `windlass run` is told to run.
+const CONTROLLERS: &str = "job,cron-job,daemon-set";
 /// Built-in controllers that both sides run with.
 const OTHERS: &str = "garbage-collector-controller,namespace-controller,resourcequota-controller";
 
 /// What both sides are judged by, and the quotas that scenarios wait for.
-const WATCHED: [&str; 5] = [
+const WATCHED: [&str; 7] = [
+    "/apis/apps/v1/controllerrevisions",
+    "/apis/apps/v1/daemonsets",
     "/apis/batch/v1/cronjobs",
     "/apis/batch/v1/jobs",
     "/api/v1/pods",
@@ -99,7 +105,7 @@ pub fn compare(windlass: &Path, flags: &[&str], only: &str) -> Result<Vec<Row>> 
         nodes: 0,
         kubelets: false,
         scheduler: false,
-        controllers: BuiltInControllers::List(format!("{REPLACED},{OTHERS}")),
+        controllers: BuiltInControllers::List(format!("{REPLACED},{DAEMON_SETS},{OTHERS}")),
         users: vec![User { name: SCRIPT_USER.to_owned(), groups: vec!["system:masters".to_owned()] }],
         controller_manager_flags: vec!["--kube-api-qps=1000".to_owned(), "--kube-api-burst=1000".to_owned()],
         ..Options::default()
@@ -110,7 +116,8 @@ pub fn compare(windlass: &Path, flags: &[&str], only: &str) -> Result<Vec<Row>> 
     let built_in = runtime.block_on(run_all(&plane, &scenarios, Side::BuiltIn))?;
     plane.change_controllers(BuiltInControllers::List(OTHERS.to_owned()))?;
     let kubeconfig = plane.kubeconfig().display().to_string();
-    let fixed = ["run", "--kubeconfig", &kubeconfig, "--bind-address", "127.0.0.1:0"];
+    let fixed =
+        ["run", "--kubeconfig", &kubeconfig, "--bind-address", "127.0.0.1:0", "--controllers", CONTROLLERS];
     let arguments = fixed.iter().chain(flags).map(|text| (*text).to_owned()).collect();
     plane.start_beside("windlass", windlass, arguments)?;
     let ours = runtime.block_on(run_all(&plane, &scenarios, Side::Windlass))?;

@@ -1,5 +1,5 @@
-//! Prints, for every row of the table of features in which the API server has a say, whether Jobs look the same
-//! with the built-in controller and with Windlass.
+//! Prints, for every row of the table of features in which the API server has a say, whether Jobs, CronJobs and
+//! DaemonSets look the same with the built-in controllers and with Windlass.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use windlass_side_by_side::compare::compare;
 /// The exit status where this machine cannot have a control plane.
 const UNAVAILABLE: u8 = 77;
 
-/// Compares Jobs with the built-in controller and with Windlass on a real control plane.
+/// Compares Jobs, CronJobs and DaemonSets with the built-in controllers and with Windlass on a real control plane.
 #[derive(Debug, clap::Parser)]
 #[command(name = "compare", max_term_width = 100)]
 struct Arguments {

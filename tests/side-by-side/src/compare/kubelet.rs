@@ -1,6 +1,7 @@
-//! The kubelet of every Pod that names a node: starts Pods, ends them as annotations or scripts say, and stops
-//! those that are deleted.
+//! The kubelet of every node, and the scheduler of Pods that can run on one node only, as those of DaemonSets: binds
+//! them to it, starts Pods, ends them as annotations or scripts say, and stops those that are deleted.
 //!
+//!   unbound     the Pod is not bound to its node
 //!   exit        "0" ends the Pod with this code once it runs; "1=3,0" ends index 1 with 3 and others with 0;
 //!               without it the Pod runs until a script ends it
 //!   restarts    how often its container was restarted, which it tells when the Pod starts
@@ -16,7 +17,7 @@ use super::state::text;
 use crate::client::Client;
 use crate::clock;
 
-/// The node that every Pod names.
+/// The node that every Pod of a Job names.
 pub(super) const NODE: &str = "node-0";
 
 /// A kubelet for every Pod; copies share what was done.
@@ -29,6 +30,7 @@ pub(super) struct Kubelet {
 /// What is done for a Pod, each once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    Bind,
     Start,
     End(i32),
     Stop,
@@ -56,8 +58,17 @@ impl Kubelet {
         Ok(())
     }
 
+    /// Says whether a running Pod is ready.
+    pub(super) async fn set_ready(&self, pod: &Value, ready: bool) -> anyhow::Result<()> {
+        let conditions = [condition("Ready", ready, &clock::now())];
+        let status = json!({ "status": { "conditions": conditions } });
+        self.client.patch(&format!("{}/status", path(pod)), &status).await?;
+        Ok(())
+    }
+
     async fn act(self, pod: Value, step: Step) {
         let acted = match step {
+            Step::Bind => self.client.create(&format!("{}/binding", path(&pod)), &binding(&pod)).await,
             Step::Start => {
                 self.client.patch(&format!("{}/status", path(&pod)), &running(&pod)).await.map(drop)
             }
@@ -84,11 +95,19 @@ pub(super) fn has_ended(pod: &Value) -> bool {
     matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
 }
 
+/// The only node on which a Pod that is not bound can run.
+pub(super) fn pinned_to(pod: &Value) -> Option<&str> {
+    let affinity = &pod["spec"]["affinity"]["nodeAffinity"];
+    let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
+    required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].as_str()
+}
+
 fn next_step(pod: &Value) -> Option<Step> {
-    if pod["spec"]["nodeName"] != NODE {
-        return None;
-    }
     let annotations = &pod["metadata"]["annotations"];
+    if pod["spec"]["nodeName"].is_null() {
+        let is_due = pod["metadata"]["deletionTimestamp"].is_null() && annotations["unbound"].is_null();
+        return pinned_to(pod).filter(|_| is_due).map(|_| Step::Bind);
+    }
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return match (has_ended(pod), annotations["hang"].is_null()) {
             (true, _) => Some(Step::Remove),
@@ -101,6 +120,12 @@ fn next_step(pod: &Value) -> Option<Step> {
         Some("Running") => exit_code(annotations).map(Step::End),
         _ => None,
     }
+}
+
+fn binding(pod: &Value) -> Value {
+    let metadata = json!({ "name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"] });
+    let target = json!({ "apiVersion": "v1", "kind": "Node", "name": pinned_to(pod) });
+    json!({ "apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target })
 }
 
 fn exit_code(annotations: &Value) -> Option<i32> {

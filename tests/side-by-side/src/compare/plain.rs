@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::state::{Told, text};
+use super::state::{Told, text, times};
+use super::world::daemon_sets::node;
 use crate::side::Side;
 
 /// How many letters chance adds to the name of a Pod.
 const SUFFIX: usize = 5;
+
+/// More nodes than any scenario has, and no more than one digit tells apart.
+const NODES: usize = 10;
 
 /// Fields that differ from run to run and say nothing.
 const CHANCE: [&str; 4] = ["uid", "resourceVersion", "managedFields", "namespace"];
@@ -61,6 +65,12 @@ pub(super) fn namespace(told: &Told, namespace: &str, side: Side) -> Value {
             (names.text(&name), plain)
         })
         .collect();
+    let by_name = |objects: Vec<&Value>| -> Map<String, Value> {
+        let named = |object: &&Value| names.text(&text(&object["metadata"]["name"]));
+        objects.iter().map(|object| (named(object), names.plain(object))).collect()
+    };
+    let mut created_revisions: Vec<Value> =
+        told.created_revisions(namespace).into_iter().map(|revision| names.plain(revision)).collect();
     let mut created_jobs: Vec<Value> = told
         .created_jobs(namespace)
         .into_iter()
@@ -73,13 +83,16 @@ pub(super) fn namespace(told: &Told, namespace: &str, side: Side) -> Value {
     let mut created: Vec<Value> =
         told.created(namespace).into_iter().map(|pod| names.without_status(pod)).collect();
     let mut left: Vec<Value> = told.pods(namespace).into_iter().map(|pod| names.rest(pod)).collect();
-    for objects in [&mut created, &mut left, &mut created_jobs] {
+    for objects in [&mut created, &mut left, &mut created_jobs, &mut created_revisions] {
         objects.sort_by_key(Value::to_string);
     }
     json!({
         "cron jobs": cron_jobs,
         "jobs created": created_jobs,
         "jobs": jobs,
+        "daemon sets": by_name(told.daemon_sets(namespace)),
+        "revisions created": created_revisions,
+        "revisions": by_name(told.revisions(namespace)),
         "pods created": created,
         "pods left": left,
         "events": names.events(&told.events(namespace), side),
@@ -127,7 +140,8 @@ fn refers_to_jobs(cron_job: &Value, told: &Told, namespace: &str) -> Value {
         .collect()
 }
 
-/// What is called differently in each run: uids, names of Pods, the namespace, and the minutes in the names of Jobs.
+/// What is called differently in each run: uids, names of Pods, the namespace with its nodes, the minutes in the names
+/// of Jobs, and the hashes of ControllerRevisions, which are Windlass's own.
 struct Names {
     replacements: Vec<(String, String)>,
     /// The minutes for which there were Jobs, ascending.
@@ -136,7 +150,12 @@ struct Names {
 
 impl Names {
     fn of(told: &Told, namespace: &str) -> Self {
-        let mut replacements = Vec::new();
+        let hashes = told.hashes(namespace).iter().enumerate();
+        let mut replacements: Vec<(String, String)> =
+            hashes.map(|(position, hash)| (hash.clone(), format!("HASH{position}"))).collect();
+        if told.are_alike(namespace) {
+            replacements.extend((0..NODES).map(|number| (node(namespace, number), "NODE".to_owned())));
+        }
         for pod in told.created(namespace) {
             let name = text(&pod["metadata"]["name"]);
             if let (false, Some(prefix)) =
@@ -148,7 +167,10 @@ impl Names {
         let jobs = told.created_jobs(namespace).into_iter().map(|(job, _)| job);
         let minutes: BTreeSet<i64> =
             jobs.clone().filter_map(|job| minute_of(&job["metadata"]["name"])).collect();
-        let objects = jobs.chain(told.created(namespace)).chain(told.cron_jobs(namespace));
+        let objects = jobs
+            .chain(told.created(namespace))
+            .chain(told.cron_jobs(namespace))
+            .chain(told.daemon_sets(namespace));
         for object in objects {
             for uid in [&object["metadata"]["uid"], &object["metadata"]["ownerReferences"][0]["uid"]] {
                 replacements.push((text(uid), "UID".to_owned()));
@@ -235,6 +257,7 @@ impl Names {
             "annotations": metadata["annotations"],
             "finalizers": metadata["finalizers"],
             "owners": metadata["ownerReferences"],
+            "node": pod["spec"]["nodeName"],
             "deleting": !metadata["deletionTimestamp"].is_null(),
             "phase": pod["status"]["phase"],
         }))
@@ -258,12 +281,11 @@ impl Names {
             }
             let message = without_suffix(&key[2], &format!("{}-", text(&of["name"])));
             let key = format!("{} {} {source}: {}: {}", text(&of["kind"]), key[0], key[1], message);
-            let times = event["series"]["count"].as_u64().or(event["count"].as_u64()).unwrap_or(1).max(1);
             let is_in = |reasons: &[&str]| reasons.iter().any(|reason| event["reason"] == *reason);
             if is_in(&REPEATED) && (side == Side::BuiltIn || is_in(&REPEATED_BY_WINDLASS)) {
                 repeated.insert(key.clone());
             }
-            *counts.entry(key).or_default() += times;
+            *counts.entry(key).or_default() += times(event);
         }
         // What is repeated by chance is told once or more; what is not compares as once.
         for (key, times) in &mut counts {

@@ -1,7 +1,9 @@
-//! The scenarios: what is done to Jobs and CronJobs, the same with either controller.
+//! The scenarios: what is done to Jobs, CronJobs and DaemonSets, the same with either controller.
 
 mod counting;
 mod cron_jobs;
+mod daemon_pods;
+mod daemon_rollouts;
 mod ending;
 mod failing;
 mod living;
@@ -38,10 +40,18 @@ pub(super) struct Declared {
 
 /// Every scenario.
 pub(super) fn all() -> Vec<Scenario> {
-    [counting::all(), failing::all(), ending::all(), living::all(), cron_jobs::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        counting::all(),
+        failing::all(),
+        ending::all(),
+        living::all(),
+        cron_jobs::all(),
+        daemon_pods::all(),
+        daemon_rollouts::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A scenario without declared differences.

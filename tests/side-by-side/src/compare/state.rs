@@ -1,4 +1,4 @@
-//! What the API server has told of CronJobs, Jobs, Pods and Events so far, and waiting for it to tell more.
+//! What the API server has told of CronJobs, Jobs, DaemonSets, Pods and Events so far, and waiting for it to tell more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,14 @@ pub(super) struct Told {
     created_jobs: BTreeMap<Place, Value>,
     /// Finalizers that a Job was ever seen to have, by namespace and uid: they tell how it was deleted.
     finalizers: BTreeMap<Place, BTreeSet<String>>,
+    daemon_sets: BTreeMap<Place, Value>,
+    revisions: BTreeMap<Place, Value>,
+    /// Every ControllerRevision as it was when it was first told of, by namespace and uid.
+    created_revisions: BTreeMap<Place, Value>,
+    /// The hashes of the ControllerRevisions of each namespace, in the order in which they were first told of.
+    hashes: BTreeMap<String, Vec<String>>,
+    /// Namespaces of whose nodes it is chance which comes first.
+    alike: BTreeSet<String>,
     quotas: BTreeMap<Place, Value>,
     pods: BTreeMap<Place, Value>,
     events: BTreeMap<Place, Value>,
@@ -66,6 +74,13 @@ impl State {
                 let identity = (place.0.clone(), text(&object["metadata"]["uid"]));
                 told.created.entry(identity).or_insert_with(|| object.clone());
                 &mut told.pods
+            }
+            Some("DaemonSet") => &mut told.daemon_sets,
+            Some("ControllerRevision") => {
+                let identity = (place.0.clone(), text(&object["metadata"]["uid"]));
+                told.created_revisions.entry(identity).or_insert_with(|| object.clone());
+                note_hash(told.hashes.entry(place.0.clone()).or_default(), object);
+                &mut told.revisions
             }
             Some("Event") => &mut told.events,
             Some("ResourceQuota") => &mut told.quotas,
@@ -112,6 +127,41 @@ impl Told {
         all.filter(|(((place, _), _), _)| place == namespace)
             .map(|((_, job), finalizers)| (job, finalizers))
             .collect()
+    }
+
+    /// A DaemonSet, or null.
+    pub(super) fn daemon_set(&self, namespace: &str, name: &str) -> &Value {
+        self.daemon_sets.get(&(namespace.to_owned(), name.to_owned())).unwrap_or(&Value::Null)
+    }
+
+    /// The DaemonSets of a namespace.
+    pub(super) fn daemon_sets(&self, namespace: &str) -> Vec<&Value> {
+        of(&self.daemon_sets, namespace)
+    }
+
+    /// The ControllerRevisions of a namespace, by name.
+    pub(super) fn revisions(&self, namespace: &str) -> Vec<&Value> {
+        of(&self.revisions, namespace)
+    }
+
+    /// Every ControllerRevision that a namespace ever had, as it was created.
+    pub(super) fn created_revisions(&self, namespace: &str) -> Vec<&Value> {
+        of(&self.created_revisions, namespace)
+    }
+
+    /// The hashes of the ControllerRevisions that a namespace ever had, in the order in which they came.
+    pub(super) fn hashes(&self, namespace: &str) -> &[String] {
+        self.hashes.get(namespace).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Notes that it is chance which of a namespace's nodes comes first.
+    pub(super) fn note_alike(&mut self, namespace: &str) {
+        self.alike.insert(namespace.to_owned());
+    }
+
+    /// Whether it is chance which of a namespace's nodes comes first.
+    pub(super) fn are_alike(&self, namespace: &str) -> bool {
+        self.alike.contains(namespace)
     }
 
     /// The quotas of a namespace.
@@ -175,6 +225,20 @@ fn note_active(seen: &mut Vec<Value>, cron_job: &Value) {
     if seen.last() != Some(&active) {
         seen.push(active);
     }
+}
+
+/// Adds the hash that ends the name of a ControllerRevision, unless it is known.
+fn note_hash(seen: &mut Vec<String>, revision: &Value) {
+    let name = text(&revision["metadata"]["name"]);
+    let hash = name.rsplit('-').next().unwrap_or_default();
+    if !seen.iter().any(|known| known == hash) {
+        seen.push(hash.to_owned());
+    }
+}
+
+/// How often what an Event tells has happened.
+pub(super) fn times(event: &Value) -> u64 {
+    event["series"]["count"].as_u64().or(event["count"].as_u64()).unwrap_or(1).max(1)
 }
 
 /// A string, or nothing where there is none.

@@ -1,5 +1,7 @@
 //! What a scenario does: it creates, changes and deletes in a namespace of its own, and waits for what it sees.
 
+pub(super) mod daemon_sets;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The last second of a minute at which a script begins that waits for the next one: what it does first is done by then.
 const LAST_START_SECOND: i64 = 45;
 
-/// The one Job, or CronJob, of most scenarios.
+/// The one Job, CronJob or DaemonSet of most scenarios.
 pub(super) const JOB: &str = "it";
 
 /// A namespace, and what is known of it.
@@ -274,8 +276,11 @@ impl World {
             job: told.job(&self.namespace, JOB),
             cron_job: told.cron_job(&self.namespace, JOB),
             jobs: told.jobs(&self.namespace),
+            daemon_set: told.daemon_set(&self.namespace, JOB),
+            revisions: told.revisions(&self.namespace),
             quotas: told.quotas(&self.namespace),
             pods: told.pods(&self.namespace),
+            created: told.created(&self.namespace),
             events: told.events(&self.namespace),
         })
     }
@@ -298,7 +303,10 @@ impl World {
         let events: Vec<_> = events.iter().map(|event| text(&event["message"])).collect();
         let status = &told.job(&self.namespace, JOB)["status"];
         let cron_job = &told.cron_job(&self.namespace, JOB)["status"];
-        format!("status {status}; of the CronJob {cron_job}; Pods {pods:?}; Events {events:?}")
+        let daemon_set = &told.daemon_set(&self.namespace, JOB)["status"];
+        format!(
+            "status {status}; of the CronJob {cron_job}; of the DaemonSet {daemon_set}; Pods {pods:?}; Events {events:?}"
+        )
     }
 
     fn path(&self, group: &str, resource: &str) -> String {
@@ -316,8 +324,12 @@ pub(super) struct Seen<'a> {
     pub(super) job: &'a Value,
     pub(super) cron_job: &'a Value,
     pub(super) jobs: Vec<&'a Value>,
+    pub(super) daemon_set: &'a Value,
+    pub(super) revisions: Vec<&'a Value>,
     pub(super) quotas: Vec<&'a Value>,
     pub(super) pods: Vec<&'a Value>,
+    /// Every Pod that there ever was, as it was created.
+    pub(super) created: Vec<&'a Value>,
     pub(super) events: Vec<&'a Value>,
 }
 

@@ -151,7 +151,8 @@ async fn suspend(world: World) -> Result<()> {
     world.resume().await?;
     world.end_next(0).await?;
     world.suspend().await?;
-    completed(&world, 2).await
+    completed(&world, 2).await?;
+    events(&world, "Completed", 2).await
 }
 
 /// A run that is later than its deadline is not made, and is once the deadline is longer.
