@@ -85,6 +85,9 @@ impl Default for Controllers {
 }
 
 impl Controllers {
+    /// All of them.
+    pub const ALL: Self = Self { job: true, cron_job: true, daemon_set: true };
+
     /// The kinds that they have to see.
     #[must_use]
     pub fn kinds(self) -> Vec<Kind> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use windlass_core::kube::{Kind, Object, PodPhase};
-use windlass_host::controller::Config;
+use windlass_host::controller::{Config, Controllers};
 use windlass_host::simulate::driver::{Progress, ended_jobs};
 use windlass_host::simulate::manifest::{Document, read_documents};
 use windlass_host::simulate::print::human_duration;
@@ -31,7 +31,7 @@ const LINE: Duration = Duration::from_secs(2);
 
 /// Runs manifests on a cluster in memory, in virtual time, and shows what kubectl would.
 ///
-/// CronJobs, Jobs, Pods, Nodes and Namespaces are served. What a Pod does is told by annotations of its template, such as
+/// CronJobs, DaemonSets, Jobs, Pods, Nodes and Namespaces are served. What a Pod does is told by annotations of its template, such as
 /// sandbox.windlass.dev/run-seconds: "5-10"; see docs/simulate.md.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         nodes: arguments.nodes,
         seed: arguments.seed,
         keep_changes: arguments.events,
-        controller: Config::default(),
+        controller: Config { controllers: Controllers::ALL, ..Config::default() },
     };
     let mut simulation =
         Simulation::new(&documents, engine, options).map_err(|fault| Failure::Failed(fault.to_string()))?;

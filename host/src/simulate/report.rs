@@ -4,22 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use windlass_core::kube::{CronJob, Job, Kind, Object, Pod, PodPhase};
+use windlass_core::kube::{CronJob, DaemonSet, Job, Kind, Object, Pod, PodPhase};
 use windlass_sandbox::{Event, Store};
 
 use super::Simulation;
 use super::change_log::{change_log, phase};
 use super::print::{
-    PrintedEvent, Regarding, Series, describe_cron_job, describe_job, get_cron_jobs, get_jobs,
-    human_duration, job_state,
+    PrintedEvent, Regarding, Series, describe_cron_job, describe_daemon_set, describe_job, get_cron_jobs,
+    get_daemon_sets, get_jobs, human_duration, job_state,
 };
 
-/// Most CronJobs and Jobs that are described one by one; beyond it the table has to do.
+/// Most CronJobs, DaemonSets and Jobs that are described one by one; beyond it the table has to do.
 const MAX_DESCRIBED: usize = 50;
 /// Most unfinished Jobs that are explained one by one.
 const MAX_EXPLAINED: usize = 20;
 
-/// The report for people: with `with_log` the log of changes, then CronJobs and Jobs as `kubectl get` lists them and
+/// The report for people: with `with_log` the log of changes, then CronJobs, DaemonSets and Jobs as `kubectl get` lists them and
 /// `kubectl describe` describes each, then what is left to say. Of the Jobs that a CronJob made, only the newest is
 /// described.
 ///
@@ -31,9 +31,9 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
         log(&mut report, simulation);
     }
     let store = simulation.store();
-    let (cron_jobs, jobs) = (cron_jobs(store), jobs(store));
+    let (cron_jobs, sets, jobs) = (cron_jobs(store), daemon_sets(store), jobs(store));
     let now_unix_ms = store.unix_ms();
-    report.push_str(&tables(&cron_jobs, &jobs, now_unix_ms));
+    report.push_str(&tables(&cron_jobs, &sets, &jobs, now_unix_ms));
     let mut events = events_by_object(store);
     let (telling, alike) = worth_describing(&jobs);
     let mut about = |uid: &str| events.remove(uid).unwrap_or_default();
@@ -44,11 +44,18 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
             .take(MAX_DESCRIBED)
             .map(|cron_job| describe_cron_job(cron_job, &about(&cron_job.metadata.uid), now_unix_ms)),
     );
+    let pods = pods_by_owner(store);
+    let pods_of = |uid: &str| pods.get(uid).map_or(&[][..], Vec::as_slice);
+    let room = MAX_DESCRIBED - descriptions.len();
+    descriptions.extend(sets.iter().take(room).map(|set| {
+        let uid = &set.metadata.uid;
+        describe_daemon_set(set, pods_of(uid), &about(uid), now_unix_ms)
+    }));
     let room = MAX_DESCRIBED - descriptions.len();
     descriptions.extend(
         telling.iter().take(room).map(|job| describe_job(job, &about(&job.metadata.uid), now_unix_ms)),
     );
-    let left_out = cron_jobs.len() + telling.len() - descriptions.len();
+    let left_out = cron_jobs.len() + sets.len() + telling.len() - descriptions.len();
     for (position, description) in descriptions.iter().enumerate() {
         report.push_str(if position == 0 { "\n" } else { "\n\n" });
         report.push_str(description);
@@ -56,15 +63,19 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
     report.push_str(&not_described(left_out, alike));
     report.push('\n');
     report.push_str(&runs(simulation, &cron_jobs));
-    report.push_str(&outcome(simulation, &jobs));
+    if !jobs.is_empty() || sets.is_empty() {
+        report.push_str(&outcome(simulation, &jobs));
+    }
+    report.push_str(&rollouts(&sets));
     report
 }
 
-/// The final CronJobs, Jobs, Pods and Events as one `v1 List`, in order of kind, namespace and name; Events by time.
+/// The final CronJobs, DaemonSets with their revisions, Jobs, Pods and Events as one `v1 List`, in order of kind, namespace and name; Events by time.
 #[must_use]
 pub fn list_report(simulation: &Simulation) -> Value {
     let store = simulation.store();
-    let objects = [Kind::CronJob, Kind::Job, Kind::Pod].into_iter().flat_map(|kind| store.objects(kind));
+    let kinds = [Kind::CronJob, Kind::DaemonSet, Kind::ControllerRevision, Kind::Job, Kind::Pod];
+    let objects = kinds.into_iter().flat_map(|kind| store.objects(kind));
     let items: Vec<Value> =
         objects.map(|object| store.to_json(object)).chain(store.events().map(Store::event_json)).collect();
     json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items })
@@ -100,15 +111,42 @@ fn log(report: &mut String, simulation: &mut Simulation) {
     report.push('\n');
 }
 
-fn tables(cron_jobs: &[&CronJob], jobs: &[&Job], now_unix_ms: i64) -> String {
-    match (cron_jobs.is_empty(), jobs.is_empty()) {
-        (true, true) => "No resources found.\n".to_owned(),
-        (true, false) => get_jobs(jobs, now_unix_ms),
-        (false, true) => get_cron_jobs(cron_jobs, now_unix_ms),
-        (false, false) => {
-            format!("{}\n{}", get_cron_jobs(cron_jobs, now_unix_ms), get_jobs(jobs, now_unix_ms))
-        }
+fn tables(cron_jobs: &[&CronJob], sets: &[&DaemonSet], jobs: &[&Job], now_unix_ms: i64) -> String {
+    let mut tables = Vec::new();
+    if !cron_jobs.is_empty() {
+        tables.push(get_cron_jobs(cron_jobs, now_unix_ms));
     }
+    if !sets.is_empty() {
+        tables.push(get_daemon_sets(sets, now_unix_ms));
+    }
+    if !jobs.is_empty() {
+        tables.push(get_jobs(jobs, now_unix_ms));
+    }
+    if tables.is_empty() { "No resources found.\n".to_owned() } else { tables.join("\n") }
+}
+
+/// How far each DaemonSet has got, as `kubectl rollout status` says it.
+fn rollouts(sets: &[&DaemonSet]) -> String {
+    let mut text = String::new();
+    for set in sets.iter().take(MAX_DESCRIBED) {
+        let (name, status) = (&set.metadata.name, &set.status);
+        let desired = status.desired_number_scheduled;
+        let _ = if status.observed_generation < set.metadata.generation {
+            writeln!(text, "daemonset/{name}: its latest change has not been observed.")
+        } else if status.updated_number_scheduled < desired {
+            let updated = status.updated_number_scheduled;
+            writeln!(text, "daemonset/{name}: {updated} out of {desired} new pods have been updated.")
+        } else if status.number_available < desired {
+            let available = status.number_available;
+            writeln!(text, "daemonset/{name}: {available} of {desired} updated pods are available.")
+        } else {
+            writeln!(text, "daemonset/{name} runs on {desired} nodes.")
+        };
+    }
+    if sets.len() > MAX_DESCRIBED {
+        let _ = writeln!(text, "and {} more DaemonSets", sets.len() - MAX_DESCRIBED);
+    }
+    text
 }
 
 /// The Jobs that are to be described, and how many are not: of a CronJob's, all but the newest are like it.
@@ -187,6 +225,11 @@ fn cron_jobs(store: &Store) -> Vec<&CronJob> {
             | Object::ControllerRevision(_) => None,
         })
         .collect()
+}
+
+fn daemon_sets(store: &Store) -> Vec<&DaemonSet> {
+    let sets = store.objects(Kind::DaemonSet);
+    sets.filter_map(|object| if let Object::DaemonSet(set) = object { Some(&**set) } else { None }).collect()
 }
 
 fn jobs(store: &Store) -> Vec<&Job> {

@@ -2,9 +2,11 @@
 
 mod container;
 mod cron_job;
+mod daemon_set;
 mod volume;
 
 pub use cron_job::describe_cron_job;
+pub use daemon_set::describe_daemon_set;
 
 use windlass_core::kube::{
     CompletionMode, Job, LabelSelector, Labels, PodTemplate, SelectorOperator, SelectorRequirement, Str,

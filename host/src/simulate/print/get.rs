@@ -1,7 +1,8 @@
-//! The tables of `kubectl get jobs` and `kubectl get cronjobs` (upstream: pkg/printers/internalversion, printJob and
-//! printCronJob).
+//! The tables of `kubectl get` of Jobs, CronJobs and DaemonSets (upstream: pkg/printers/internalversion, printJob,
+//! printCronJob and printDaemonSet).
 
-use windlass_core::kube::{ConditionStatus, CronJob, Job, ObjectMeta};
+use serde::Deserialize;
+use windlass_core::kube::{ConditionStatus, CronJob, DaemonSet, Job, Labels, ObjectMeta};
 
 use super::columns::Columns;
 use super::duration::human_duration;
@@ -47,6 +48,47 @@ pub fn get_cron_jobs(cron_jobs: &[&CronJob], now_unix_ms: i64) -> String {
     };
     let head = "NAME\tSCHEDULE\tTIMEZONE\tSUSPEND\tACTIVE\tLAST SCHEDULE\tAGE";
     table(head, cron_jobs, |cron_job| (&cron_job.metadata, row(cron_job)))
+}
+
+/// The table of `sets` as `kubectl get daemonsets` shows it at `now_unix_ms`; with a column for the namespace where
+/// they lie in more than one.
+#[must_use]
+pub fn get_daemon_sets(sets: &[&DaemonSet], now_unix_ms: i64) -> String {
+    let row = |set: &DaemonSet| {
+        let DaemonSet { metadata, status, .. } = set;
+        format!(
+            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            metadata.name,
+            status.desired_number_scheduled,
+            status.current_number_scheduled,
+            status.number_ready,
+            status.updated_number_scheduled,
+            status.number_available,
+            node_selector(set),
+            since(metadata.creation_timestamp, now_unix_ms)
+        )
+    };
+    let head = "NAME\tDESIRED\tCURRENT\tREADY\tUP-TO-DATE\tAVAILABLE\tNODE SELECTOR\tAGE";
+    table(head, sets, |set| (&set.metadata, row(set)))
+}
+
+/// The node selector of a DaemonSet's template in one line (upstream: labels.FormatLabels).
+pub(super) fn node_selector(set: &DaemonSet) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Template {
+        spec: Spec,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Spec {
+        node_selector: Labels,
+    }
+    let text = set.spec.template.as_ref().map_or("{}", |text| text.get());
+    let template: Template = serde_json::from_str(text).unwrap_or_default();
+    let pairs: Vec<String> =
+        template.spec.node_selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
 /// A field that may be unset as kubectl writes it (upstream: printBoolPtr).
