@@ -37,7 +37,7 @@ impl Client {
         }
     }
 
-    /// Changes an object by a merge patch, and returns whether it was there.
+    /// Changes an object by a merge patch, and returns whether it was there; one of another uid than the patch names is not.
     pub(crate) async fn patch(&self, path: &str, patch: &Value) -> Result<bool> {
         self.patch_as("application/merge-patch+json", path, patch).await
     }
@@ -47,11 +47,11 @@ impl Client {
         self.patch_as("application/strategic-merge-patch+json", path, patch).await
     }
 
-    /// Deletes an object, and returns whether it was there.
+    /// Deletes an object, and returns whether it was there; one of another uid than the options name is not.
     pub(crate) async fn delete(&self, path: &str, options: &Value) -> Result<bool> {
         match self.send(Method::DELETE, path, "application/json", options).await? {
             200 | 202 => Ok(true),
-            404 => Ok(false),
+            404 | 409 => Ok(false),
             code => bail!("DELETE {path} was answered with {code}"),
         }
     }
@@ -81,7 +81,7 @@ impl Client {
     async fn patch_as(&self, content_type: &str, path: &str, patch: &Value) -> Result<bool> {
         match self.send(Method::PATCH, path, content_type, patch).await? {
             200 => Ok(true),
-            404 => Ok(false),
+            404 | 409 => Ok(false),
             code => bail!("PATCH {path} was answered with {code}"),
         }
     }

@@ -163,7 +163,9 @@ async fn run_all(plane: &ControlPlane, scenarios: &[Scenario], side: Side) -> Re
             loop {
                 // A watch that ends is begun again; it then starts with everything that is there.
                 let watched = client.watch(path, |event: Value| {
-                    kubelet.see(&event["object"]);
+                    if event["type"] != "DELETED" {
+                        kubelet.see(&event["object"]);
+                    }
                     state.take(event);
                 });
                 if let Err(error) = watched.await {

@@ -61,7 +61,7 @@ impl Kubelet {
     /// Says whether a running Pod is ready.
     pub(super) async fn set_ready(&self, pod: &Value, ready: bool) -> anyhow::Result<()> {
         let conditions = [condition("Ready", ready, &clock::now())];
-        let status = json!({ "status": { "conditions": conditions } });
+        let status = json!({ "metadata": identity(pod), "status": { "conditions": conditions } });
         self.client.patch(&format!("{}/status", path(pod)), &status).await?;
         Ok(())
     }
@@ -75,7 +75,10 @@ impl Kubelet {
             Step::End(code) => self.end(&pod, code).await,
             Step::Stop => self.end(&pod, 137).await,
             Step::Remove => {
-                self.client.delete(&path(&pod), &json!({ "gracePeriodSeconds": 0 })).await.map(drop)
+                // The name may be another Pod's by now.
+                let preconditions = json!({ "uid": pod["metadata"]["uid"] });
+                let options = json!({ "gracePeriodSeconds": 0, "preconditions": preconditions });
+                self.client.delete(&path(&pod), &options).await.map(drop)
             }
         };
         if let Err(error) = acted {
@@ -128,6 +131,11 @@ fn binding(pod: &Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target })
 }
 
+/// What a patch names, so that it is of this Pod alone: a name may be used again.
+fn identity(pod: &Value) -> Value {
+    json!({ "uid": pod["metadata"]["uid"] })
+}
+
 fn exit_code(annotations: &Value) -> Option<i32> {
     let index = annotations["batch.kubernetes.io/job-completion-index"].as_str();
     let codes = annotations["exit"].as_str()?;
@@ -144,7 +152,7 @@ fn running(pod: &Value) -> Value {
     let ready = annotations["not-ready"].is_null();
     let now = clock::now();
     let state = json!({ "running": { "startedAt": now } });
-    json!({ "status": {
+    json!({ "metadata": identity(pod), "status": {
         "phase": "Running",
         "startTime": now,
         "conditions": [condition("Ready", ready, &now)],
@@ -164,7 +172,7 @@ fn ended(pod: &Value, code: i32) -> Value {
     let mut conditions: Vec<Value> = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
     conditions.retain(|condition| condition["type"] != "Ready");
     conditions.push(condition("Ready", false, &now));
-    json!({ "status": {
+    json!({ "metadata": identity(pod), "status": {
         "phase": if code == 0 { "Succeeded" } else { "Failed" },
         "conditions": conditions,
         "containerStatuses": container_statuses(pod, false, 0, &state),

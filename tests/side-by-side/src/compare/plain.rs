@@ -318,6 +318,7 @@ fn without_suffix(text: &str, prefix: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::State;
     use super::*;
 
     #[test]
@@ -336,6 +337,22 @@ mod tests {
         assert_eq!(names.text("it-293847580"), "it-293847580");
         assert_eq!(names.instant("2025-11-14T02:56:00+01:00"), "MINUTE0 and 0 s, +01:00");
         assert_eq!(names.instant("2025-11-14T01:57:00Z"), "a time");
+    }
+
+    #[test]
+    fn hashes_are_known_by_their_order_and_nodes_by_number_unless_they_are_alike() {
+        let state = State::default();
+        for name in ["it-6d5f", "it-84c7b", "it-6d5f"] {
+            let metadata = json!({ "name": name, "namespace": "side-one" });
+            state.take(
+                json!({ "type": "ADDED", "object": { "kind": "ControllerRevision", "metadata": metadata } }),
+            );
+        }
+        let plain = |text: &str| Names::of(&state.told(), "side-one").text(text);
+        assert_eq!(plain("it-84c7b of it-6d5f"), "it-HASH1 of it-HASH0");
+        assert_eq!(plain("side-one-node-1"), "NAMESPACE-node-1");
+        state.told().note_alike("side-one");
+        assert_eq!(plain("side-one-node-1"), "NODE");
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("D2", "daemon-succeeded", |world| Box::pin(succeeded(world))),
         scenario("D2", "daemon-deleted", |world| Box::pin(deleted(world))),
         scenario("D2", "daemon-hangs", |world| Box::pin(hangs(world))),
+        scenario("D2", "daemon-held", |world| Box::pin(held(world))),
         scenario("D7", "daemon-readiness", |world| Box::pin(readiness(world))),
         scenario("D7", "daemon-min-ready", |world| Box::pin(min_ready(world))),
         scenario("D7 D10", "daemon-quota", |world| Box::pin(quota(world))),
@@ -31,6 +32,7 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("D8", "daemon-old-orphans", |world| Box::pin(orphans(world, "busybox:2"))),
         scenario("D8", "daemon-background", |world| Box::pin(delete(world, "Background"))),
         scenario("D8", "daemon-foreground", |world| Box::pin(delete(world, "Foreground"))),
+        scenario("D8", "daemon-slow-end", |world| Box::pin(slow_end(world))),
         scenario("D8", "daemon-namespace", |world| Box::pin(namespace_ends(world))),
     ]
 }
@@ -63,7 +65,11 @@ async fn template(world: World) -> Result<()> {
         },
         "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [term] },
     });
-    world.populate(2, &daemon_set).await
+    let taint = json!({ "key": "node.kubernetes.io/network-unavailable", "effect": "NoSchedule" });
+    world.join(0, json!({}), json!([taint])).await?;
+    world.join(1, json!({}), json!([])).await?;
+    world.create_daemon_set(&daemon_set).await?;
+    world.complete(2).await
 }
 
 async fn which_nodes(world: World) -> Result<()> {
@@ -219,6 +225,21 @@ async fn hangs(world: World) -> Result<()> {
     world.complete(2).await
 }
 
+/// A Pod that has ended and is kept by a finalizer alone takes no place.
+async fn held(world: World) -> Result<()> {
+    let mut daemon_set = world.daemon_set(json!({}), json!({}));
+    daemon_set["spec"]["template"]["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    world.populate(2, &daemon_set).await?;
+    let pod = world.daemon_on(0).await?;
+    world.end(&pod, 0).await?;
+    world.until("another Pod", |seen| seen.created.len() >= 3).await?;
+    world.running(2).await?;
+    world.counts(json!({ "numberReady": 2, "numberAvailable": 2, "numberUnavailable": 0 })).await?;
+    world.change_pod(&pod, json!({ "metadata": { "finalizers": Value::Null } })).await?;
+    world.until("two Pods", |seen| seen.pods.len() == 2).await?;
+    world.complete(2).await
+}
+
 async fn readiness(world: World) -> Result<()> {
     world.populate(2, &world.daemon_set(json!({}), json!({}))).await?;
     let pod = world.daemon_on(0).await?;
@@ -318,6 +339,27 @@ async fn delete(world: World, policy: &str) -> Result<()> {
             seen.daemon_set.is_null() && seen.pods.is_empty() && seen.revisions.is_empty()
         })
         .await
+}
+
+/// A DaemonSet that is about to go makes no Pods any more.
+async fn slow_end(world: World) -> Result<()> {
+    world.populate(2, &world.daemon_set(json!({ "hang": "yes" }), json!({}))).await?;
+    let pods = [world.daemon_on(0).await?, world.daemon_on(1).await?];
+    world.delete_daemon_set("Foreground").await?;
+    world
+        .until("the Pods about to go", |seen| {
+            seen.pods.iter().all(|pod| !pod["metadata"]["deletionTimestamp"].is_null())
+        })
+        .await?;
+    for pod in &pods {
+        world.end(pod, 137).await?;
+        world
+            .until("the Pod to go", |seen| {
+                !seen.pods.iter().any(|known| known["metadata"]["uid"] == pod["metadata"]["uid"])
+            })
+            .await?;
+    }
+    world.until("the DaemonSet to go", |seen| seen.daemon_set.is_null() && seen.revisions.is_empty()).await
 }
 
 async fn namespace_ends(world: World) -> Result<()> {

@@ -12,6 +12,9 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("D4", "daemon-rollout-half", |world| {
             Box::pin(rollout(world, rolling(json!("50%"), json!(0))))
         }),
+        scenario("D4", "daemon-rollout-all", |world| {
+            Box::pin(rollout(world, rolling(json!("100%"), json!(0))))
+        }),
         scenario("D4", "daemon-surge", |world| Box::pin(rollout(world, rolling(json!(0), json!(1))))),
         scenario("D4", "daemon-surge-half", |world| {
             Box::pin(rollout(world, rolling(json!(0), json!("50%"))))
@@ -38,6 +41,7 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("D6", "daemon-history-less", |world| Box::pin(lower_limit(world))),
         scenario("D6", "daemon-revision-gone", |world| Box::pin(revision_deleted(world))),
         scenario("D6", "daemon-revision-label", |world| Box::pin(revision_unlabelled(world))),
+        scenario("D4 D6", "daemon-labels", |world| Box::pin(labels(world))),
         scenario("D6", "daemon-revision-owner", |world| Box::pin(revision_released(world))),
     ]
 }
@@ -197,6 +201,20 @@ async fn revision_released(world: World) -> Result<()> {
             seen.revisions.iter().any(|revision| revision["metadata"]["ownerReferences"].is_null())
         })
         .await?;
+    world.complete(2).await
+}
+
+/// A Pod is of the template if its hash or its generation says so.
+async fn labels(world: World) -> Result<()> {
+    world.populate(2, &world.daemon_set(json!({}), json!({}))).await?;
+    let pod = world.daemon_on(0).await?;
+    let labels = json!({ "controller-revision-hash": "other" });
+    world.change_pod(&pod, json!({ "metadata": { "labels": labels } })).await?;
+    world.change_daemon_set(json!({ "spec": { "minReadySeconds": 1 } })).await?;
+    world.complete(2).await?;
+    let labels = json!({ "pod-template-generation": "0" });
+    world.change_pod(&pod, json!({ "metadata": { "labels": labels } })).await?;
+    world.until("another Pod", |seen| seen.created.len() >= 3).await?;
     world.complete(2).await
 }
 
