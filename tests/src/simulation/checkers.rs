@@ -1,8 +1,8 @@
 //! Predicates that must hold whatever goes wrong, judged from the history of commits, from the requests that
 //! were sent, and from what each process could see: never from the machine's own memory.
 //!
-//! Their names are those of the project's list of invariants: C for every controller, J for Jobs, K for CronJobs, V for
-//! what must happen in the end. One file a group.
+//! Their names are those of the project's list of invariants: C for every controller, J for Jobs, K for CronJobs, D for
+//! DaemonSets, V for what must happen in the end. One file a group.
 
 mod backoff;
 mod counting;
@@ -10,6 +10,9 @@ mod creation;
 mod cron;
 mod cron_ledger;
 mod cron_rest;
+mod daemon;
+mod daemon_ledger;
+mod daemon_rest;
 mod ending;
 mod honesty;
 mod ledger;
@@ -33,6 +36,7 @@ use windlass_sandbox::{Commit, Store, Verb};
 use super::cluster::Cluster;
 use super::history::is_ours;
 use cron_ledger::CronLedger;
+use daemon_ledger::DaemonLedger;
 use ledger::Ledger;
 use observer::Observer;
 
@@ -66,6 +70,9 @@ pub struct Cause {
 pub struct Checkers {
     ledger: Ledger,
     crons: CronLedger,
+    sets: DaemonLedger,
+    /// Kinds that a process has to see.
+    kinds: Vec<Kind>,
     start_unix_ms: i64,
     observers: Vec<Observer>,
     preconditions: preconditions::Preconditions,
@@ -87,14 +94,16 @@ impl Violation {
 }
 
 impl Checkers {
-    /// Checkers of a run with so many processes that begins at `start_unix_ms`.
+    /// Checkers of a run with so many processes that begins at `start_unix_ms`; they have to see these kinds.
     #[must_use]
-    pub fn new(processes: usize, start_unix_ms: i64) -> Self {
+    pub fn new(processes: usize, start_unix_ms: i64, kinds: &[Kind]) -> Self {
         Self {
             start_unix_ms,
             ledger: Ledger::default(),
             crons: CronLedger::default(),
-            observers: (0..processes).map(|_| Observer::default()).collect(),
+            sets: DaemonLedger::default(),
+            kinds: kinds.to_vec(),
+            observers: (0..processes).map(|_| Observer::of_kinds(kinds)).collect(),
             preconditions: preconditions::Preconditions::default(),
             is_quiet: false,
             complaints: BTreeSet::new(),
@@ -105,7 +114,7 @@ impl Checkers {
 
     /// A process starts with an empty memory.
     pub fn started(&mut self, process: usize) {
-        self.observers[process] = Observer::default();
+        self.observers[process] = Observer::of_kinds(&self.kinds);
         if self.is_quiet {
             self.newcomers.insert(process);
         }
@@ -114,12 +123,12 @@ impl Checkers {
     /// A process may act from now on.
     pub fn leads(&mut self, process: usize, incarnation: u32) {
         let identity = (process, incarnation);
-        self.observers[process] = Observer { is_leading: true, identity, ..Observer::default() };
+        self.observers[process] = Observer { is_leading: true, identity, ..Observer::of_kinds(&self.kinds) };
     }
 
     /// A process may not act any more.
     pub fn follows(&mut self, process: usize) {
-        self.observers[process] = Observer::default();
+        self.observers[process] = Observer::of_kinds(&self.kinds);
     }
 
     /// A process is told to end.
@@ -158,6 +167,7 @@ impl Checkers {
         let observer = &mut self.observers[process];
         sight::runs(observer, run)?;
         cron::runs(observer, run, plan)?;
+        daemon::runs(observer, run, plan)?;
         creation::runs(observer, run, plan);
         honesty::runs(observer, run, plan);
         backoff::runs(observer, run, plan, &self.ledger)
@@ -174,9 +184,10 @@ impl Checkers {
     /// The predicate that does not hold.
     pub fn sends(&mut self, process: usize, request: &Request, now_ms: u64) -> Result<(), Violation> {
         let observer = &mut self.observers[process];
-        sight::sends(observer, request, &self.ledger, now_ms)?;
+        sight::sends(observer, request, (&self.ledger, &self.sets), now_ms)?;
         creation::sends(observer, request)?;
         cron::sends(observer, request)?;
+        daemon::sends(observer, request)?;
         if let Operation::CreateJob(manifest) = &request.operation {
             let reached = cron::reached(observer, manifest);
             self.crons.sends(observer.identity, request.id, now_ms, reached);
@@ -209,6 +220,7 @@ impl Checkers {
         }
         self.ledger.add(commit);
         self.crons.add(commit, cause);
+        self.sets.add(commit);
         result
     }
 
@@ -223,6 +235,7 @@ impl Checkers {
     /// The predicate that does not hold.
     pub fn at_rest(&self, store: &Store, cluster: &Cluster, calm_ms: u64) -> Result<(), Violation> {
         rest::check(store, cluster, &self.ledger)?;
+        daemon_rest::check(store)?;
         cron_rest::check(store, cluster, &self.crons, calm_ms.max(self.disturbed_ms))
     }
 
@@ -256,13 +269,18 @@ impl Checkers {
                 format!("at rest, and yet a write: {:?} of {object:?}", commit.verb),
             ));
         }
-        ownership::check(commit, &self.ledger, &self.crons)?;
+        ownership::check(commit, &self.ledger, &self.crons, &self.sets)?;
         self.crons.check(commit, cause)?;
         self.preconditions.check(commit, cause, &self.ledger)?;
         if let (Some(Object::Job(before)), Some(Object::Job(after))) = (&commit.before, &commit.after) {
             ending::check(before, after, self.unix_ms(commit.time_ms), &self.ledger)?;
             let author = cause.map(|cause| (cause.process, cause.incarnation, cause.id));
             counting::check_status(before, after, author, &mut self.ledger)?;
+        }
+        if let (Some(Object::DaemonSet(before)), Some(Object::DaemonSet(after))) =
+            (&commit.before, &commit.after)
+        {
+            DaemonLedger::check_status(before, after)?;
         }
         if let (Some(Object::Job(before)), Verb::Delete) = (&commit.before, commit.verb) {
             // Whose time is not over may go for its CronJob's sake: see K8.

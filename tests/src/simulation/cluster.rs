@@ -4,6 +4,7 @@
 //! that they act on the store alone, through the same verbs as everybody.
 
 pub mod cron;
+pub mod daemon;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use windlass_sandbox::{Actor, Commit, DeleteOptions, MetadataPatch, ObjectKey, P
 
 use super::random::{Random, mix};
 use super::workload::cron::{CronDeed, template as job_template};
+use super::workload::daemon::NodeDeed;
 use super::workload::{
     Deed, EDITION_ANNOTATION, Lot, NAMESPACE, OTHER_CONTROLLER, Place, PodFate, Workload, manifest, template,
 };
@@ -46,6 +48,14 @@ pub enum Turn {
     CreateCronJob(usize),
     /// The workload's deed at this position is done.
     Deed(usize),
+    /// The workload's DaemonSet at this position is created.
+    CreateDaemonSet(usize),
+    /// The workload's node at this position joins.
+    Join(usize),
+    /// A Pod that is tied to a node is bound to it.
+    Bind(Uid),
+    /// The Pods that were bound to a node that is gone are collected.
+    LoseNode(Str),
 }
 
 /// Kubelets, the garbage collector, and people.
@@ -55,8 +65,9 @@ pub struct Cluster {
     pods: BTreeMap<Uid, Life>,
     places: BTreeMap<Uid, u64>,
     attempts: BTreeMap<(Uid, Str), u64>,
-    /// Uids of the Jobs and CronJobs that are there.
+    /// Uids of the Jobs, CronJobs and DaemonSets that are there.
     owners: BTreeSet<Uid>,
+    ground: daemon::Ground,
     random: Random,
 }
 
@@ -65,6 +76,8 @@ struct Life {
     name: Str,
     lot: Lot,
     stopping: bool,
+    /// The node that it is tied to, if it is a DaemonSet's.
+    node: Option<Str>,
 }
 
 impl Cluster {
@@ -77,6 +90,7 @@ impl Cluster {
             places: BTreeMap::new(),
             attempts: BTreeMap::new(),
             owners: BTreeSet::new(),
+            ground: daemon::Ground::default(),
             random: Random::new(seed, 3),
         }
     }
@@ -88,6 +102,10 @@ impl Cluster {
         let mut turns: Vec<_> = jobs.map(|(job, plan)| (plan.created_ms, Turn::CreateJob(job))).collect();
         let crons = self.workload.crons.iter().enumerate();
         turns.extend(crons.map(|(cron, plan)| (plan.created_ms, Turn::CreateCronJob(cron))));
+        let nodes = self.workload.nodes.iter().enumerate().filter(|(_, plan)| plan.is_there);
+        turns.extend(nodes.map(|(node, _)| (0, Turn::Join(node))));
+        let sets = self.workload.sets.iter().enumerate();
+        turns.extend(sets.map(|(set, plan)| (plan.created_ms, Turn::CreateDaemonSet(set))));
         turns.extend(
             self.workload.deeds.iter().enumerate().map(|(deed, (at_ms, _))| (*at_ms, Turn::Deed(deed))),
         );
@@ -96,12 +114,13 @@ impl Cluster {
 
     /// What a commit leads to: turns, each after so many milliseconds.
     pub fn react(&mut self, commit: &Commit, turns: &mut Vec<(u64, Turn)>) {
+        self.react_on_ground(commit, turns);
         match (&commit.before, &commit.after) {
-            (None, Some(owner @ (Object::Job(_) | Object::CronJob(_)))) => {
+            (None, Some(owner @ (Object::Job(_) | Object::CronJob(_) | Object::DaemonSet(_)))) => {
                 self.owners.insert(owner.metadata().uid.clone());
                 self.collect_if_orphaned(owner, turns);
             }
-            (Some(owner @ (Object::Job(_) | Object::CronJob(_))), None) => {
+            (Some(owner @ (Object::Job(_) | Object::CronJob(_) | Object::DaemonSet(_))), None) => {
                 self.owners.remove(&owner.metadata().uid);
                 self.collect_soon(&owner.metadata().uid, turns);
                 if let Some(controller) = owner.metadata().controller() {
@@ -118,6 +137,7 @@ impl Cluster {
                 }
                 self.collect_if_orphaned(&Object::Pod(pod.clone()), turns);
             }
+            (_, Some(revision @ Object::ControllerRevision(_))) => self.collect_if_orphaned(revision, turns),
             _ => {}
         }
         let is_terminating = |object: &Option<Object>| {
@@ -131,7 +151,7 @@ impl Cluster {
                         turns.push((life.lot.stop_ms, Turn::Stop(pod.metadata.uid.clone())));
                     }
                 }
-                Some(Object::Job(_) | Object::CronJob(_)) => {
+                Some(Object::Job(_) | Object::CronJob(_) | Object::DaemonSet(_)) => {
                     if let Some(owner) = &commit.after {
                         self.collect_soon(&owner.metadata().uid, turns);
                     }
@@ -149,8 +169,14 @@ impl Cluster {
 
     /// Takes a turn; `store` shows what came of it.
     pub fn take(&mut self, store: &mut Store, turn: &Turn, turns: &mut Vec<(u64, Turn)>) {
+        if self.parks(turn) {
+            return;
+        }
         match turn {
             Turn::Start(uid) => self.start(store, uid, turns),
+            Turn::Ready(uid) if self.pods.get(uid).is_some_and(|life| life.node.is_some()) => {
+                self.be_ready(store, uid);
+            }
             Turn::Ready(uid) => {
                 self.with_pod(store, uid, |pod| pod.status.phase == PodPhase::Running, |_, _| ready());
             }
@@ -169,9 +195,21 @@ impl Cluster {
             }
             Turn::Deed(position) => {
                 if let Some((_, deed)) = self.workload.deeds.get(*position).copied() {
-                    self.perform(store, deed);
+                    match deed {
+                        Deed::Node(node, deed) => self.perform_on_node(store, node, deed, turns),
+                        Deed::Heal => self.heal(store, turns),
+                        _ => self.perform(store, deed),
+                    }
                 }
             }
+            Turn::CreateDaemonSet(position) => {
+                if let Some(plan) = self.workload.sets.get(*position) {
+                    daemon::create(store, plan);
+                }
+            }
+            Turn::Join(position) => self.perform_on_node(store, *position, NodeDeed::Join, turns),
+            Turn::Bind(uid) => self.bind(store, uid, turns),
+            Turn::LoseNode(node) => self.lose_node(store, node),
         }
     }
 
@@ -285,6 +323,9 @@ impl Cluster {
                     cron::perform(store, plan, deed);
                 }
             }
+            Deed::Daemon(set, deed) => self.perform_on_set(store, set, deed),
+            // These lead to turns: see `take`.
+            Deed::Node(..) | Deed::Heal => {}
             Deed::RelabelPod(job, place) => self.with_some_pod(
                 store,
                 job,
@@ -301,6 +342,9 @@ impl Cluster {
 
     fn welcome(&mut self, pod: &Pod, turns: &mut Vec<(u64, Turn)>) {
         let metadata = &pod.metadata;
+        if let Some(node) = &pod.spec.pinned_to {
+            return self.welcome_to_node(pod, node, turns);
+        }
         let Some(owner) = metadata.controller() else { return };
         let Some(fate) = self.fate_of(&owner.name) else { return };
         let index = metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
@@ -313,7 +357,7 @@ impl Cluster {
         let place = Place { index, attempt: *attempt };
         let lot = fate.lot(place);
         turns.push((lot.start_ms, Turn::Start(metadata.uid.clone())));
-        let life = Life { name: metadata.name.clone(), lot, stopping: false };
+        let life = Life { name: metadata.name.clone(), lot, stopping: false, node: None };
         self.pods.insert(metadata.uid.clone(), life);
     }
 
@@ -331,7 +375,7 @@ impl Cluster {
     /// Lets the garbage collector look at an object whose controller is not there.
     fn collect_if_orphaned(&mut self, object: &Object, turns: &mut Vec<(u64, Turn)>) {
         if let Some(owner) = object.metadata().controller()
-            && (owner.names(Kind::Job) || owner.names(Kind::CronJob))
+            && (owner.names(Kind::Job) || owner.names(Kind::CronJob) || owner.names(Kind::DaemonSet))
             && !self.owners.contains(&owner.uid)
             && !object.metadata().is_terminating()
         {
@@ -533,7 +577,8 @@ fn ended(exit_code: i32, now: Time) -> PodStatus {
 /// What the garbage collector does about the dependents of `owner` (upstream: pkg/controller/garbagecollector).
 fn collect(store: &mut Store, owner: &Uid) {
     let keys: Vec<ObjectKey> = store.dependents(owner).cloned().collect();
-    let mut owners = store.objects(Kind::Job).chain(store.objects(Kind::CronJob));
+    let owners = store.objects(Kind::Job).chain(store.objects(Kind::CronJob));
+    let mut owners = owners.chain(store.objects(Kind::DaemonSet));
     let job = owners.find(|object| object.metadata().uid == *owner).cloned();
     drop(owners);
     let has = |name: &str| job.as_ref().is_some_and(|job| job.metadata().has_finalizer(name));

@@ -41,7 +41,7 @@ impl History {
                 Some(Object::Job(job)) => self.job(job),
                 Some(Object::Pod(pod)) => self.pod(pod),
                 Some(Object::CronJob(cron_job)) => self.cron_job(cron_job),
-                Some(Object::Node(node)) => self.text(&node.metadata.name),
+                Some(Object::Node(node)) => self.text(&sketch(&Object::Node(node.clone()))),
                 Some(Object::DaemonSet(set)) => self.text(&sketch(&Object::DaemonSet(set.clone()))),
                 Some(Object::ControllerRevision(revision)) => {
                     self.text(&sketch(&Object::ControllerRevision(revision.clone())));
@@ -299,7 +299,13 @@ pub fn sketch(object: &Object) -> String {
             short(&revision.metadata.uid),
             revision.revision,
         ),
-        Object::Node(node) => format!("Node {}", node.metadata.name),
+        Object::Node(node) => format!(
+            "Node {} {} labels {:?} taints {:?}",
+            node.metadata.name,
+            short(&node.metadata.uid),
+            node.metadata.labels,
+            node.spec.taints.iter().map(|taint| (&taint.key, &taint.effect)).collect::<Vec<_>>(),
+        ),
     }
 }
 

@@ -2,18 +2,19 @@
 //! nothing.
 
 mod cron;
+mod daemon;
 
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, CronJob, JOB_TRACKING_FINALIZER, Job, JobCondition, JobManifest, Kind, Object, PodManifest,
-    ResourceVersion,
+    ApiStatus, CronJob, DaemonSet, JOB_TRACKING_FINALIZER, Job, JobCondition, JobManifest, Kind, Object,
+    PodManifest, ResourceVersion, RevisionManifest,
 };
 use windlass_core::plan::{Action, Plan};
 use windlass_core::policy::BuiltIn;
 use windlass_core::view::{JobSnapshot, JobView, UncountedPods};
 use windlass_host::engine::Snapshot;
-use windlass_host::request::{self, ObjectRef, Operation, Outcome, Request};
+use windlass_host::request::{self, DaemonSetOperation, ObjectRef, Operation, Outcome, Request};
 use windlass_sandbox::{Actor, DeleteOptions, Deletion, MetadataPatch, Propagation, Store};
 
 use super::workload::EDITION_ANNOTATION;
@@ -117,11 +118,43 @@ pub enum Mutant {
     HidesSuccess,
     /// The core keeps no history, and tells of no instant that had its Job: who comes after it runs it again.
     CleansWhatItHides,
+    /// The core does not see which Pods are the DaemonSet's.
+    OverlooksPods,
+    /// The core does not see the taints of nodes.
+    OverlooksTaints,
+    /// The core takes down more Pods at once than may be unavailable.
+    TakesTooMany,
+    /// The core makes more second Pods than may be.
+    SurgesTooFar,
+    /// The core takes every Pod for available.
+    TakesTheLast,
+    /// The core replaces Pods that only people may.
+    RollsOnDelete,
+    /// The core makes Pods of a revision that is not there.
+    NamesNoRevision,
+    /// The core sees no limit of a DaemonSet's history.
+    KeepsAllRevisions,
+    /// The core keeps no history of a DaemonSet.
+    KeepsNoRevisions,
+    /// The core does not wait before it replaces a failed Pod.
+    ReplacesAtOnce,
+    /// The core deletes Pods that were bound to a node which is gone.
+    DeletesForGoneNodes,
+    /// The core replaces no Pod of an old template.
+    NeverRolls,
+    /// The core makes no Pod for the first node.
+    MissesANode,
+    /// The core reports a ready Pod that is not there.
+    LiesAboutNodes,
+    /// The host leaves the resourceVersion out of status writes to DaemonSets.
+    WritesOverDaemonSets,
+    /// The host sends the create of a revision again under another name.
+    CreatesRevisionsTwice,
 }
 
 impl Mutant {
     /// Every defect, and the predicates of which one has to find it.
-    pub const ALL: [(Self, &'static [&'static str]); 48] = [
+    pub const ALL: [(Self, &'static [&'static str]); 64] = [
         (Self::OneTooMany, &["J1", "J2"]),
         (Self::UnrecordedUntracking, &["J4"]),
         (Self::CountsTwice, &["J3"]),
@@ -170,6 +203,22 @@ impl Mutant {
         (Self::HidesInstants, &["K6"]),
         (Self::HidesSuccess, &["K6"]),
         (Self::CleansWhatItHides, &["K1"]),
+        (Self::OverlooksPods, &["D1"]),
+        (Self::OverlooksTaints, &["D2"]),
+        (Self::TakesTooMany, &["D3"]),
+        (Self::SurgesTooFar, &["D4"]),
+        (Self::TakesTheLast, &["D3", "D4"]),
+        (Self::RollsOnDelete, &["D5"]),
+        (Self::NamesNoRevision, &["D6"]),
+        (Self::KeepsAllRevisions, &["D6"]),
+        (Self::KeepsNoRevisions, &["D6"]),
+        (Self::ReplacesAtOnce, &["D7"]),
+        (Self::DeletesForGoneNodes, &["D8"]),
+        (Self::NeverRolls, &["V4"]),
+        (Self::MissesANode, &["V4", "V1"]),
+        (Self::LiesAboutNodes, &["C10"]),
+        (Self::WritesOverDaemonSets, &["C2"]),
+        (Self::CreatesRevisionsTwice, &["C7"]),
     ];
 }
 
@@ -179,6 +228,7 @@ pub fn corrupt_snapshot(mutant: Mutant, snapshot: &Snapshot) -> Option<Snapshot>
     let snapshot = match snapshot {
         Snapshot::Job(snapshot) => snapshot,
         Snapshot::CronJob(snapshot) => return cron::corrupt_snapshot(mutant, snapshot),
+        Snapshot::DaemonSet(snapshot) => return daemon::corrupt_snapshot(mutant, snapshot),
         _ => return None,
     };
     let mut job = JobView::clone(&snapshot.job);
@@ -217,6 +267,7 @@ pub fn corrupt_plan(mutant: Mutant, snapshot: &Snapshot, plan: &mut Plan) {
     let snapshot = match snapshot {
         Snapshot::Job(snapshot) => snapshot,
         Snapshot::CronJob(snapshot) => return cron::corrupt_plan(mutant, snapshot, plan),
+        Snapshot::DaemonSet(_) => return daemon::corrupt_plan(mutant, plan),
         _ => return,
     };
     let mut steps = std::mem::take(&mut plan.steps);
@@ -318,6 +369,22 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
             again.metadata.name = format!("{}-again", manifest.metadata.name).into();
             let _ = store.create_job_of(actor, &again);
             Some(told(store.create_job_of(actor, manifest).map(|job| Some(Object::Job(job)))))
+        }
+        (Mutant::WritesOverDaemonSets, Operation::DaemonSet(DaemonSetOperation::WriteStatus(set))) => {
+            let mut set = DaemonSet::clone(set);
+            set.metadata.resource_version = ResourceVersion(0);
+            let written = store.update_daemon_set_status(actor, &set);
+            Some(told(written.map(|set| Some(Object::DaemonSet(set)))))
+        }
+        (
+            Mutant::CreatesRevisionsTwice,
+            Operation::DaemonSet(DaemonSetOperation::CreateRevision(manifest)),
+        ) => {
+            let mut again: RevisionManifest = manifest.as_ref().clone();
+            again.metadata.name = format!("{}-again", manifest.metadata.name).into();
+            let _ = store.create_revision_of(actor, &again);
+            let created = store.create_revision_of(actor, manifest);
+            Some(told(created.map(|revision| Some(Object::ControllerRevision(revision)))))
         }
         (Mutant::KeepsSurplus, Operation::DeletePod(_)) => Some(Outcome::Done(None)),
         (Mutant::WritesOverChanges, Operation::WriteJobStatus(job)) => {

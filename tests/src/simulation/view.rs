@@ -3,6 +3,8 @@
 //!
 //! Per name the newest version known counts; what a watch or list removed never comes back.
 
+mod daemon;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use windlass_core::view::{NO_INDEX, PodColumns, pod_flag};
 use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
 
 use super::random::mix;
+use daemon::Others;
 
 /// Lists in a row from before what was watched, after which the server's history counts as gone back.
 const LAGGING_LISTS: u32 = 3;
@@ -24,6 +27,9 @@ pub struct View {
     cron_jobs: BTreeMap<Str, KnownCronJob>,
     jobs: BTreeMap<Str, (Arc<Job>, bool)>,
     pods: BTreeMap<Str, (Arc<Pod>, bool)>,
+    others: Others,
+    /// Kinds that the process has to see.
+    kinds: Vec<Kind>,
     children: BTreeMap<Uid, Children>,
     gone: BTreeMap<Kind, BTreeSet<Uid>>,
     reached: BTreeMap<Kind, ResourceVersion>,
@@ -73,10 +79,16 @@ pub struct Sight {
 }
 
 impl View {
+    /// The view of a process that has to see these kinds.
+    #[must_use]
+    pub fn of_kinds(kinds: &[Kind]) -> Self {
+        Self { kinds: kinds.to_vec(), ..Self::default() }
+    }
+
     /// Whether every kind was listed since the view began.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        [Kind::CronJob, Kind::Job, Kind::Pod].iter().all(|kind| self.listed.contains(kind))
+        self.kinds.iter().all(|kind| self.listed.contains(kind))
     }
 
     /// Notes what the wall clock of the process shows, seconds since the Unix epoch.
@@ -173,7 +185,9 @@ impl View {
                 self.link(&metadata.name);
             }
             Object::CronJob(cron_job) => self.learn_cron_job(cron_job),
-            Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => {}
+            Object::Node(_) | Object::DaemonSet(_) | Object::ControllerRevision(_) => {
+                self.others.learn(object);
+            }
         }
     }
 
@@ -218,7 +232,9 @@ impl View {
                     known.removed = true;
                 }
             }
-            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {
+                self.others.learn_removed(kind, name, uid);
+            }
         }
     }
 
@@ -304,7 +320,7 @@ impl View {
             Kind::Job => self.jobs.keys().cloned().collect(),
             Kind::Pod => self.pods.keys().cloned().collect(),
             Kind::CronJob => self.cron_jobs.keys().cloned().collect(),
-            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => Vec::new(),
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => self.others.names(kind),
         };
         for name in names.iter().filter(|name| !listed.contains(*name)) {
             self.remove(kind, name, version);
@@ -326,7 +342,7 @@ impl View {
                 self.children.clear();
             }
             Kind::CronJob => self.cron_jobs.clear(),
-            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => self.others.forget(kind),
         }
     }
 
@@ -355,7 +371,11 @@ impl View {
                     self.gone.entry(kind).or_default().insert(known.cron_job.metadata.uid.clone());
                 }
             }
-            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {}
+            Kind::Node | Kind::DaemonSet | Kind::ControllerRevision => {
+                if let Some(uid) = self.others.remove(kind, name, at) {
+                    self.gone.entry(kind).or_default().insert(uid);
+                }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a run is about: Jobs, how their Pods fare, and what people do to them; decided before the run begins.
 
 pub mod cron;
+pub mod daemon;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use windlass_sandbox::{Propagation, StoreOptions};
 
 use super::random::{Random, mix};
 use cron::{CronDeed, CronPlan};
+use daemon::{DaemonDeed, DaemonPlan, NodeDeed, NodePlan};
 
 /// Namespace of everything in a run.
 pub const NAMESPACE: &str = "default";
@@ -29,6 +31,10 @@ pub struct Workload {
     pub jobs: Vec<JobPlan>,
     /// The CronJobs.
     pub crons: Vec<CronPlan>,
+    /// The DaemonSets; the controller of them runs only where there are some.
+    pub sets: Vec<DaemonPlan>,
+    /// The nodes that the DaemonSets are for.
+    pub nodes: Vec<NodePlan>,
     /// What people and other controllers do, and when.
     pub deeds: Vec<(u64, Deed)>,
 }
@@ -133,6 +139,12 @@ pub enum Deed {
     HandOver(usize, bool),
     /// Something is done to the CronJob at that position, or in its way.
     Cron(usize, CronDeed),
+    /// Something is done to the DaemonSet at that position, or to what it owns.
+    Daemon(usize, DaemonDeed),
+    /// Something happens to the node at that position.
+    Node(usize, NodeDeed),
+    /// From now on every node works and every Pod of a DaemonSet comes to be ready and stays so.
+    Heal,
 }
 
 /// Name of a controller that is not ours.
@@ -144,15 +156,22 @@ impl Default for Workload {
     /// Nothing at all, from the beginning of 2026 on.
     fn default() -> Self {
         let start_unix_ms = StoreOptions::default().start_unix_ms;
-        Self { start_unix_ms, jobs: Vec::new(), crons: Vec::new(), deeds: Vec::new() }
+        Self {
+            start_unix_ms,
+            jobs: Vec::new(),
+            crons: Vec::new(),
+            sets: Vec::new(),
+            nodes: Vec::new(),
+            deeds: Vec::new(),
+        }
     }
 }
 
 impl Workload {
-    /// The workload of `seed`: Jobs, or CronJobs.
+    /// The workload of `seed`: Jobs, or CronJobs, or DaemonSets.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        cron::of(seed).unwrap_or_else(|| Self::of_jobs(seed))
+        cron::of(seed).or_else(|| daemon::of(seed)).unwrap_or_else(|| Self::of_jobs(seed))
     }
 
     fn of_jobs(seed: u64) -> Self {

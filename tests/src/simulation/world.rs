@@ -11,7 +11,7 @@ use std::sync::Arc;
 use windlass_core::kube::{Kind, Object, ResourceVersion};
 use windlass_core::plan::Plan;
 use windlass_host::Now;
-use windlass_host::controller::{Config, RunId};
+use windlass_host::controller::{Config, Controllers, RunId};
 use windlass_host::engine::{Engine, EngineFault};
 use windlass_host::request::{Outcome, RequestId};
 use windlass_host::watch::StreamId;
@@ -46,7 +46,7 @@ const ACTORS: [Actor; 2] = [Actor("windlass-0"), Actor("windlass-1")];
 pub struct Plot {
     /// Decides everything that is not given here.
     pub seed: u64,
-    /// Jobs and CronJobs, and what is done to them.
+    /// Jobs, CronJobs and DaemonSets, and what is done to them.
     pub workload: Workload,
     /// What goes wrong.
     pub faults: Faults,
@@ -117,6 +117,7 @@ pub(super) struct World<'engine> {
     record: Record,
     script: Script,
     plot_mutant: Option<Mutant>,
+    controllers: Controllers,
     cuts: Vec<Cut>,
     writes: u64,
     steps: u64,
@@ -242,6 +243,8 @@ impl<'engine> World<'engine> {
         let last_deed_ms = plot.workload.deeds.last().map_or(0, |(at_ms, _)| *at_ms);
         let mut random = Random::new(seed, 6);
         let mut faults = plot.faults;
+        let controllers =
+            Controllers { daemon_set: !plot.workload.sets.is_empty(), ..Controllers::default() };
         let count = if faults.strikes(Fault::SecondProcess, 0) { 2 } else { 1 };
         let processes = ACTORS[..count].iter().map(|actor| Process::new(*actor, &mut random)).collect();
         Self {
@@ -254,12 +257,13 @@ impl<'engine> World<'engine> {
             sent: Vec::new(),
             random,
             faults,
-            checkers: Checkers::new(count, start_unix_ms),
+            checkers: Checkers::new(count, start_unix_ms, &controllers.kinds()),
             history: History::default(),
             trace: Trace::new(plot.is_traced),
             record: Record::new(plot.is_traced),
             script: plot.script,
             plot_mutant: plot.mutant,
+            controllers,
             cuts: plot.cuts,
             writes: 0,
             steps: 0,
@@ -390,7 +394,9 @@ impl<'engine> World<'engine> {
         self.schedule(&mut turns);
         self.turns = turns;
         self.commits = commits;
-        for kind in [Kind::CronJob, Kind::Job, Kind::Pod] {
+        for kind in
+            [Kind::CronJob, Kind::Job, Kind::Pod, Kind::Node, Kind::DaemonSet, Kind::ControllerRevision]
+        {
             if kinds[kind as usize] {
                 self.rouse_watches(kind);
             }
@@ -501,8 +507,8 @@ impl<'engine> World<'engine> {
 }
 
 /// Settings of the machine in a run.
-fn config(seed: u64) -> Config {
-    Config { seed, ..Config::default() }
+fn config(seed: u64, controllers: Controllers) -> Config {
+    Config { controllers, seed, ..Config::default() }
 }
 
 /// What stands for "no revision yet".

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, Job, Kind, Object, ObjectMeta, Pod, PodManifest, PodStatus, ResourceVersion, Str,
+    ApiStatus, Job, Kind, Node, Object, ObjectMeta, Pod, PodManifest, PodStatus, ResourceVersion, Str,
 };
 
 use super::{Actor, Store, Verb, metadata_mut};
@@ -109,7 +109,10 @@ impl Store {
     }
 
     /// Binds a Pod to a node and says so in its conditions, as the binding subresource does.
-    pub(crate) fn bind(
+    ///
+    /// # Errors
+    /// None but 500, where the store is at fault: `pod` is as it was just read.
+    pub fn bind(
         &mut self,
         actor: Actor,
         pod: &Arc<Pod>,
@@ -197,6 +200,17 @@ impl Store {
             return Err(not_of_kind(Kind::Pod));
         };
         Ok(pod)
+    }
+
+    /// Replaces a Node's labels, annotations, taints and schedulability.
+    ///
+    /// # Errors
+    /// 404 NotFound, and 409 Conflict for a precondition.
+    pub fn update_node(&mut self, actor: Actor, new: &Node) -> Result<(), ApiStatus> {
+        let before = self.get(Kind::Node, "", &new.metadata.name)?;
+        check_preconditions(Kind::Node, &new.metadata, before.metadata())?;
+        self.store_node(actor, &before, Object::Node(Arc::new(new.clone())), None);
+        Ok(())
     }
 
     /// Stores a Node with changed metadata, taints, schedulability or text.

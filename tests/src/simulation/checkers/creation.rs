@@ -54,6 +54,9 @@ pub(super) fn sends(observer: &mut Observer, request: &Request) -> Result<(), Vi
     let Some(owner) = manifest.metadata.controller() else {
         return Err(Violation::new("C1", format!("{} would have no owner", manifest.metadata.name)));
     };
+    if owner.names(Kind::DaemonSet) {
+        return Ok(());
+    }
     debug_assert_eq!(owner.kind.as_ref(), Kind::Job.name());
     let Some(seen) = observer.seen.get_mut(&owner.name).filter(|seen| seen.uid == owner.uid) else {
         return Err(Violation::new("C4", format!("no reconcile asked for {}", manifest.metadata.name)));

@@ -134,6 +134,11 @@ impl Ledger {
         self.pods_of.get(uid).into_iter().flatten().filter_map(|pod| self.pods.get(pod))
     }
 
+    /// Uid of a Pod's controller, as it was last.
+    pub(super) fn controller_of_pod(&self, uid: &str) -> Option<&Uid> {
+        self.pods.get(uid)?.pod.metadata.controller().map(|owner| &owner.uid)
+    }
+
     /// Name of the Job that a Pod's controller is, if it is one.
     pub(super) fn job_name_of_pod(&self, uid: &str) -> Option<&Str> {
         let owner = self.pods.get(uid)?.pod.metadata.controller()?;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::kube::{Job, Kind, Object, ObjectMeta, Str, Uid};
 use windlass_host::controller::RunId;
 use windlass_host::key::Key;
-use windlass_host::request::{Flow, Operation, Outcome, Request, RequestId};
+use windlass_host::request::{DaemonSetOperation, Flow, Operation, Outcome, Request, RequestId};
 
 use super::backoff::Failures;
 use super::creation::Seen;
 use super::cron;
+use super::daemon;
 use super::honesty::Living;
 use crate::simulation::view::View;
 
@@ -47,6 +48,11 @@ pub(super) struct Observer {
     pub(super) read_gone: BTreeSet<Uid>,
     /// Status writes that were answered as done.
     pub(super) statuses: BTreeSet<RequestId>,
+    /// What the last reconcile of a DaemonSet saw.
+    pub(super) sets: BTreeMap<Str, daemon::Seen>,
+    /// Failed Pods that were replaced, by DaemonSet, generation and node: how many, and when the last was, by the
+    /// process' wall clock.
+    pub(super) replaced: BTreeMap<(Uid, i64, Str), (u32, i64)>,
     /// Failures of each Job since its last success.
     pub(super) failures: BTreeMap<Uid, Failures>,
     /// Flows that the server asked to rest, and until when.
@@ -54,6 +60,11 @@ pub(super) struct Observer {
 }
 
 impl Observer {
+    /// The observer of a process that has to see these kinds.
+    pub(super) fn of_kinds(kinds: &[Kind]) -> Self {
+        Self { view: View::of_kinds(kinds), ..Self::default() }
+    }
+
     /// Takes in how a request of the process ended, as far as the process is told.
     pub(super) fn answered(&mut self, request: &Request, outcome: &Outcome, now_ms: u64) {
         let key = self.in_flight.remove(&request.id).flatten();
@@ -100,6 +111,12 @@ impl Observer {
                         Operation::DeleteJob { job, .. } => Some(job.uid.clone()),
                         Operation::WriteJobStatus(job) => Some(job.metadata.uid.clone()),
                         Operation::WriteCronJobStatus(cron_job) => Some(cron_job.metadata.uid.clone()),
+                        Operation::DaemonSet(DaemonSetOperation::WriteStatus(set)) => {
+                            Some(set.metadata.uid.clone())
+                        }
+                        Operation::DaemonSet(operation) => {
+                            operation.ends().map(|(_, object)| object.uid.clone())
+                        }
                         _ => None,
                     };
                     if let Some(uid) = uid {
@@ -205,6 +222,7 @@ fn removes(operation: &Operation) -> Option<Str> {
             Some(pod.uid.clone())
         }
         Operation::DeleteJob { job, .. } => Some(job.uid.clone()),
+        Operation::DaemonSet(operation) => operation.ends().map(|(_, object)| object.uid.clone()),
         _ => None,
     }
 }

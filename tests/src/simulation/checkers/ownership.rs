@@ -7,11 +7,17 @@ use windlass_sandbox::{Commit, Resource, Verb};
 
 use super::Violation;
 use super::cron_ledger::CronLedger;
+use super::daemon_ledger::DaemonLedger;
 use super::ledger::Ledger;
 use crate::simulation::workload::OTHER_CONTROLLER;
 
 /// A commit of ours.
-pub(super) fn check(commit: &Commit, ledger: &Ledger, crons: &CronLedger) -> Result<(), Violation> {
+pub(super) fn check(
+    commit: &Commit,
+    ledger: &Ledger,
+    crons: &CronLedger,
+    sets: &DaemonLedger,
+) -> Result<(), Violation> {
     match (commit.resource, commit.verb) {
         (Resource::Event, Verb::Create | Verb::Patch) => Ok(()),
         (Resource::Job, Verb::UpdateStatus) => match &commit.before {
@@ -20,7 +26,11 @@ pub(super) fn check(commit: &Commit, ledger: &Ledger, crons: &CronLedger) -> Res
             }
             _ => Ok(()),
         },
-        (Resource::CronJob, Verb::UpdateStatus) => Ok(()),
+        (Resource::CronJob | Resource::DaemonSet, Verb::UpdateStatus) => Ok(()),
+        (Resource::ControllerRevision, Verb::Create | Verb::Update | Verb::Patch | Verb::Delete) => {
+            let metadata = |object: &Option<Object>| object.as_ref().map(Object::metadata).cloned();
+            sets.check_revision(metadata(&commit.before).as_ref(), metadata(&commit.after).as_ref())
+        }
         (Resource::Job, Verb::Create) => {
             let owner = commit.after.as_ref().and_then(|job| job.metadata().controller());
             match owner {
@@ -35,7 +45,7 @@ pub(super) fn check(commit: &Commit, ledger: &Ledger, crons: &CronLedger) -> Res
                 Some(Object::Pod(pod)) => Some(pod.clone()),
                 _ => None,
             };
-            check_pod(pod(&commit.before), pod(&commit.after), commit.verb, ledger)
+            check_pod(pod(&commit.before), pod(&commit.after), commit.verb, (ledger, sets))
         }
         (resource, verb) => {
             Err(Violation::new("C13", format!("{verb:?} of {resource:?} is none of our verbs")))
@@ -52,7 +62,7 @@ fn check_pod(
     before: Option<Arc<Pod>>,
     after: Option<Arc<Pod>>,
     verb: Verb,
-    ledger: &Ledger,
+    (ledger, sets): (&Ledger, &DaemonLedger),
 ) -> Result<(), Violation> {
     let owner = |pod: &Option<Arc<Pod>>| pod.as_ref().and_then(|pod| pod.metadata.controller()).cloned();
     let (old, new) = (owner(&before), owner(&after));
@@ -64,27 +74,28 @@ fn check_pod(
         return Err(Violation::new("C13", "a Pod of another controller's Job was changed".to_owned()));
     }
     let name = before.as_ref().or(after.as_ref()).map(|pod| pod.metadata.name.clone()).unwrap_or_default();
-    let is_job = |uid: &str| ledger.job(uid).is_some();
+    let is_ours = |uid: &str| ledger.job(uid).is_some() || sets.set(uid).is_some();
     let wrong = |why: &str| Err(Violation::new("C1", format!("{name}: {why}")));
     match (verb, old, new) {
-        (Verb::Create, _, Some(owner)) if is_job(&owner.uid) => Ok(()),
+        (Verb::Create, _, Some(owner)) if is_ours(&owner.uid) => Ok(()),
         (Verb::Create, ..) => wrong("was created for an owner that never was"),
-        (Verb::Delete, Some(owner), _) if is_job(&owner.uid) => Ok(()),
+        (Verb::Delete, Some(owner), _) if is_ours(&owner.uid) => Ok(()),
         // Its uid was the precondition, and somebody took our reference off it since we saw it.
         (Verb::Delete, None, _) if before.as_ref().is_some_and(|pod| ledger.was_owned(&pod.metadata.uid)) => {
             Ok(())
         }
         (Verb::Delete, ..) => wrong("was deleted though it is not ours"),
-        (_, Some(owner), _) if &*owner.kind != Kind::Job.name() => wrong("belongs to another kind"),
+        (_, Some(owner), _) if ![Kind::Job, Kind::DaemonSet].iter().any(|kind| owner.names(*kind)) => {
+            wrong("belongs to another kind")
+        }
         (_, None, Some(owner)) => {
-            let selects = ledger.job(&owner.uid).is_some_and(|record| {
-                record.job.spec.selector.as_ref().is_some_and(|selector| {
-                    after.as_ref().is_some_and(|pod| selector.matches(&pod.metadata.labels))
-                })
-            });
+            let of_job = ledger.job(&owner.uid).and_then(|record| record.job.spec.selector.as_ref());
+            let selector = of_job.or_else(|| sets.set(&owner.uid).and_then(|set| set.spec.selector.as_ref()));
+            let selects =
+                selector.zip(after.as_ref()).is_some_and(|(one, pod)| one.matches(&pod.metadata.labels));
             if selects { Ok(()) } else { wrong("was adopted though the selector does not match") }
         }
-        (_, Some(owner), _) if is_job(&owner.uid) => Ok(()),
+        (_, Some(owner), _) if is_ours(&owner.uid) => Ok(()),
         // The finalizer of a Pod that nobody owns any more is ours to remove.
         (_, None, None) => Ok(()),
         _ => wrong("was changed though it is not ours"),

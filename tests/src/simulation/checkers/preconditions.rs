@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use windlass_core::kube::{JOB_TRACKING_FINALIZER, Object, ObjectMeta, ResourceVersion};
-use windlass_host::request::{ObjectRef, Operation, RequestId};
+use windlass_core::kube::{
+    CONTROLLER_REVISION_HASH_LABEL, ControllerRevision, JOB_TRACKING_FINALIZER, Labels, Object, ObjectMeta,
+    ResourceVersion,
+};
+use windlass_host::request::{DaemonSetOperation, ObjectRef, Operation, RequestId};
 use windlass_sandbox::{Commit, Verb};
 
 use super::ledger::Ledger;
@@ -60,6 +63,49 @@ impl Preconditions {
                 is_meant(target, before, None).or_else(wrong)?;
                 stays_within(commit, &[Field::Deletion])
             }
+            (Operation::DaemonSet(operation), before) => self.daemon_set(operation, before, commit, cause),
+            (operation, _) => wrong(format!("{operation:?} cannot lead to {:?}", commit.verb)),
+        }
+    }
+
+    fn daemon_set(
+        &mut self,
+        operation: &DaemonSetOperation,
+        before: Option<&ObjectMeta>,
+        commit: &Commit,
+        cause: &Cause,
+    ) -> Result<(), Violation> {
+        let wrong = |why: String| {
+            Err(Violation::new("C2", format!("{}, request {}: {why}", operation.describe(), cause.id.0)))
+        };
+        match (operation, before) {
+            (DaemonSetOperation::CreateRevision(manifest), None) => {
+                self.made_once(&manifest.metadata, commit, cause)
+            }
+            (DaemonSetOperation::WriteStatus(set), Some(before)) => {
+                is_as_seen(&set.metadata, before).or_else(wrong)?;
+                stays_within(commit, &[])
+            }
+            (DaemonSetOperation::Adopt { object, resource_version, .. }, Some(before)) => {
+                is_meant(object, before, Some(*resource_version)).or_else(wrong)?;
+                stays_within(commit, &[Field::Owners])
+            }
+            (DaemonSetOperation::Release { object, .. }, Some(before)) => {
+                is_meant(object, before, None).or_else(wrong)?;
+                stays_within(commit, &[Field::Owners])
+            }
+            (DaemonSetOperation::Label { object, .. }, Some(before)) => {
+                is_meant(object, before, None).or_else(wrong)?;
+                stays_within(commit, &[Field::HashLabel])
+            }
+            (DaemonSetOperation::RenumberRevision { revision, resource_version, .. }, Some(before)) => {
+                is_meant(revision, before, Some(*resource_version)).or_else(wrong)?;
+                stays_within(commit, &[Field::Number])
+            }
+            (DaemonSetOperation::DeleteRevision(revision), Some(before)) => {
+                is_meant(revision, before, None).or_else(wrong)?;
+                stays_within(commit, &[Field::Deletion])
+            }
             (operation, _) => wrong(format!("{operation:?} cannot lead to {:?}", commit.verb)),
         }
     }
@@ -82,6 +128,10 @@ enum Field {
     Finalizers,
     Owners,
     Deletion,
+    /// The label with the revision's hash.
+    HashLabel,
+    /// The number of a revision.
+    Number,
 }
 
 /// A status is written to the very version that was seen.
@@ -139,6 +189,11 @@ fn stays_within(commit: &Commit, allowed: &[Field]) -> Result<(), Violation> {
             .cloned()
             .collect::<Vec<_>>()
     };
+    let other_labels = |metadata: &ObjectMeta| {
+        let mut labels = Labels::clone(&metadata.labels);
+        labels.remove(CONTROLLER_REVISION_HASH_LABEL);
+        labels
+    };
     let is_same_spec = match (before, after) {
         (Object::Job(before), Object::Job(after)) => {
             std::sync::Arc::ptr_eq(&before.spec, &after.spec) || before.spec == after.spec
@@ -147,13 +202,19 @@ fn stays_within(commit: &Commit, allowed: &[Field]) -> Result<(), Violation> {
             commit.verb != Verb::UpdateStatus && before.spec == after.spec && before.status == after.status
         }
         (Object::CronJob(before), Object::CronJob(after)) => before.spec == after.spec,
+        (Object::DaemonSet(before), Object::DaemonSet(after)) => before.spec == after.spec,
+        (Object::ControllerRevision(before), Object::ControllerRevision(after)) => {
+            let data =
+                |revision: &ControllerRevision| revision.data.as_ref().map(|data| data.get().to_owned());
+            data(before) == data(after) && (may(Field::Number) || before.revision == after.revision)
+        }
         _ => false,
     };
     let finalizers = old.finalizers == new.finalizers
         || may(Field::Finalizers) && other_finalizers(old) == other_finalizers(new)
         || may(Field::Deletion) && matches!(before, Object::Job(_));
     let is_within = old.uid == new.uid
-        && old.labels == new.labels
+        && (old.labels == new.labels || may(Field::HashLabel) && other_labels(old) == other_labels(new))
         && old.annotations == new.annotations
         && (may(Field::Owners) || old.owner_references == new.owner_references)
         && finalizers

@@ -1,12 +1,13 @@
 //! What a process must have seen before it acts: C3, C4, C5, C6, C7, C8, C14 and L1.
 
-use windlass_core::kube::Str;
+use windlass_core::kube::{Kind, ObjectMeta, Str};
 use windlass_host::controller::Run;
 use windlass_host::engine::Snapshot;
 use windlass_host::key::{Key, Name};
-use windlass_host::request::{Flow, Operation, Propagation, Request};
+use windlass_host::request::{Flow, ObjectRef, Operation, Propagation, Request};
 
 use super::Violation;
+use super::daemon_ledger::DaemonLedger;
 use super::ledger::Ledger;
 use super::observer::Observer;
 use crate::simulation::view::sum_of_columns;
@@ -23,7 +24,7 @@ pub(super) fn runs(observer: &mut Observer, run: &Run) -> Result<(), Violation> 
     if observer.running.values().any(|key| *key == run.key) {
         return Err(Violation::new("C8", format!("{} runs twice at once", run.key)));
     }
-    if let Key::Job(_) | Key::CronJob(_) = &run.key {
+    if let Key::Job(_) | Key::CronJob(_) | Key::DaemonSet(_) = &run.key {
         let for_this = |key: &Option<Key>| key.as_ref() == Some(&run.key);
         if observer.in_flight.values().any(for_this) {
             return Err(Violation::new("C8", format!("{} runs while writes of it are in flight", run.key)));
@@ -84,7 +85,7 @@ fn sees_everything(observer: &Observer, run: &Run, name: &str) -> Result<(), Vio
 pub(super) fn sends(
     observer: &mut Observer,
     request: &Request,
-    ledger: &Ledger,
+    (ledger, sets): (&Ledger, &DaemonLedger),
     now_ms: u64,
 ) -> Result<(), Violation> {
     let what = request.operation.describe();
@@ -103,25 +104,32 @@ pub(super) fn sends(
     if let Operation::CreatePod(manifest) = &request.operation {
         let owner = manifest.metadata.controller();
         let is_alive = owner.is_some_and(|owner| {
-            observer
-                .view
-                .job(&owner.name)
-                .is_some_and(|job| job.metadata.uid == owner.uid && !job.metadata.is_terminating())
+            let job = observer.view.job(&owner.name).map(|job| &job.metadata);
+            let set = observer.view.daemon_set(&owner.name).map(|set| &set.metadata);
+            let is_it = |known: &&ObjectMeta| known.uid == owner.uid && !known.is_terminating();
+            job.filter(is_it).or(set.filter(is_it)).is_some()
         });
         if !is_alive {
             return Err(Violation::new(
                 "C3",
-                format!("{} is asked for, but its Job is known to be gone or to go", manifest.metadata.name),
+                format!(
+                    "{} is asked for, but its owner is known to be gone or to go",
+                    manifest.metadata.name
+                ),
             ));
         }
     }
-    let key = key_of(&request.operation, observer, ledger);
+    let key = key_of(&request.operation, observer, (ledger, sets));
     observer.in_flight.insert(request.id, key);
     Ok(())
 }
 
-/// The key that a write is for, if it is a Job's or a CronJob's.
-fn key_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option<Key> {
+/// The key that a write is for, if it is a Job's, a CronJob's or a DaemonSet's.
+fn key_of(
+    operation: &Operation,
+    observer: &Observer,
+    (ledger, sets): (&Ledger, &DaemonLedger),
+) -> Option<Key> {
     let name = |name: &Str| Name { namespace: NAMESPACE.into(), name: name.clone() };
     match operation {
         Operation::CreateJob(manifest) => {
@@ -132,8 +140,25 @@ fn key_of(operation: &Operation, observer: &Observer, ledger: &Ledger) -> Option
             let owner = ledger.job(&job.uid)?.job.metadata.controller()?;
             Some(Key::CronJob(name(&owner.name)))
         }
+        Operation::DaemonSet(operation) => {
+            sets.set_of(operation, ledger).map(|set| Key::DaemonSet(name(&set)))
+        }
+        Operation::CreatePod(manifest)
+            if manifest.metadata.controller().is_some_and(|owner| owner.names(Kind::DaemonSet)) =>
+        {
+            manifest.metadata.controller().map(|owner| Key::DaemonSet(name(&owner.name)))
+        }
+        Operation::DeletePod(pod) if set_of_pod(pod, (ledger, sets)).is_some() => {
+            set_of_pod(pod, (ledger, sets)).map(|set| Key::DaemonSet(name(&set)))
+        }
         _ => job_of(operation, observer, ledger).map(|job| Key::Job(name(&job))),
     }
+}
+
+/// Name of the DaemonSet that a Pod's controller is, if it is one.
+fn set_of_pod(pod: &ObjectRef, (ledger, sets): (&Ledger, &DaemonLedger)) -> Option<Str> {
+    let owner = ledger.controller_of_pod(&pod.uid)?;
+    sets.set(owner).map(|set| set.metadata.name.clone())
 }
 
 /// Name of the Job that a write to a Pod, or to the Job's status, is for.

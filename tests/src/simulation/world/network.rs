@@ -1,7 +1,7 @@
 //! Requests on their way to the server, what the server makes of them, and their answers on the way back.
 
 use windlass_core::kube::{ApiStatus, Kind, Object, Str};
-use windlass_host::request::{Flow, Operation, Outcome, Request, RequestId};
+use windlass_host::request::{DaemonSetOperation, Flow, Operation, Outcome, Request, RequestId};
 use windlass_host::simulate::adapter;
 use windlass_sandbox::Actor;
 
@@ -223,9 +223,33 @@ impl World<'_> {
                     cluster::replace_job(&mut self.store, &job.name);
                 }
             }
-            Operation::DaemonSet(_) | Operation::Get { .. } | Operation::RecordEvent(_) => {}
+            Operation::DaemonSet(operation) => self.disturb_daemon_set(operation, scripted),
+            Operation::Get { .. } | Operation::RecordEvent(_) => {}
         }
         self.digest(None);
+    }
+
+    /// Somebody else gets in first at a DaemonSet, its Pods and its revisions.
+    fn disturb_daemon_set(&mut self, operation: &DaemonSetOperation, scripted: &[Fault]) {
+        let (kind, name) = operation.target();
+        if let DaemonSetOperation::CreateRevision(manifest) = operation {
+            if self.meets(scripted, Fault::NameTaken) {
+                let mut squatter = manifest.as_ref().clone();
+                squatter.metadata.owner_references = Shared::default();
+                squatter.metadata.labels = Shared::default();
+                let _ = self.store.create_revision_of(Actor::USER, &squatter);
+            }
+            return;
+        }
+        if self.meets(scripted, Fault::Conflict) {
+            cluster::touch(&mut self.store, kind, &name.name, self.now_ms);
+        }
+        if kind != Kind::DaemonSet && self.meets(scripted, Fault::NameReused) {
+            match kind {
+                Kind::Pod => cluster::replace_pod(&mut self.store, &name.name),
+                _ => cluster::daemon::replace_revision(&mut self.store, &name.name),
+            }
+        }
     }
 
     /// The refusal that a request meets, though nothing is wrong with it.
@@ -242,7 +266,13 @@ impl World<'_> {
         if self.meets(scripted, Fault::TooManyRequestsBare) {
             return Some(status(429, "TooManyRequests"));
         }
-        if matches!(request.operation, Operation::CreatePod(_) | Operation::CreateJob(_)) {
+        let is_create = matches!(
+            request.operation,
+            Operation::CreatePod(_)
+                | Operation::CreateJob(_)
+                | Operation::DaemonSet(DaemonSetOperation::CreateRevision(_))
+        );
+        if is_create {
             if self.meets(scripted, Fault::Forbidden) {
                 return Some(status(403, "Forbidden"));
             }

@@ -83,7 +83,7 @@ impl World<'_> {
         let this = &mut self.processes[process];
         this.incarnation += 1;
         this.term += 1;
-        this.controller = Some(Controller::new(config(seed)));
+        this.controller = Some(Controller::new(config(seed, self.controllers)));
         if this.incarnation > 1 {
             self.checkers.disturbed(self.now_ms);
         }
