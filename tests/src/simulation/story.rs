@@ -5,6 +5,7 @@
 //! rule of its script never did its deed.
 
 pub mod cron;
+pub mod daemon;
 
 use std::sync::Arc;
 

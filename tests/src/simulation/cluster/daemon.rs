@@ -45,6 +45,7 @@ impl Cluster {
                 self.unpark(name, turns);
                 let waiting = self.pods.iter().filter(|(_, life)| life.node.as_ref() == Some(name));
                 turns.extend(waiting.map(|(uid, _)| (1, Turn::Bind(uid.clone()))));
+                self.probe_again(name, turns);
             }
             (Some(Object::Node(node)), None) => {
                 let name = &node.metadata.name;
@@ -188,6 +189,11 @@ impl Cluster {
         *is_up = true;
         change_node(store, name, |node| node.spec.taints.retain(|taint| &*taint.key != UNREACHABLE));
         self.unpark(name, turns);
+        self.probe_again(name, turns);
+    }
+
+    /// A kubelet that has come back looks at what runs there.
+    fn probe_again(&self, name: &Str, turns: &mut Vec<(u64, Turn)>) {
         let ready = self.pods.iter().filter(|(_, life)| life.node.as_ref() == Some(name));
         let ready = ready.filter(|(_, life)| life.lot.becomes_ready);
         turns.extend(ready.map(|(uid, _)| (5, Turn::Ready(uid.clone()))));
