@@ -86,7 +86,10 @@ pub(super) fn namespace(told: &Told, namespace: &str, side: Side) -> Value {
     for objects in [&mut created, &mut left, &mut created_jobs, &mut created_revisions] {
         objects.sort_by_key(Value::to_string);
     }
+    let extremes = told.extremes(namespace);
     json!({
+        "fewest Pods ready at once": extremes.map(|extremes| extremes.fewest_ready),
+        "most Pods at once": extremes.map(|extremes| extremes.most),
         "cron jobs": cron_jobs,
         "jobs created": created_jobs,
         "jobs": jobs,

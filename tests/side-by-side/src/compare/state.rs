@@ -32,6 +32,8 @@ pub(super) struct Told {
     hashes: BTreeMap<String, Vec<String>>,
     /// Namespaces of whose nodes it is chance which comes first.
     alike: BTreeSet<String>,
+    /// What a namespace had at once of Pods, of those that want to know.
+    extremes: BTreeMap<String, Extremes>,
     quotas: BTreeMap<Place, Value>,
     pods: BTreeMap<Place, Value>,
     events: BTreeMap<Place, Value>,
@@ -42,6 +44,13 @@ pub(super) struct Told {
 }
 
 type Place = (String, String);
+
+/// Of the Pods that are not about to go: how few were ready at once, and how many there were.
+#[derive(Clone, Copy)]
+pub(super) struct Extremes {
+    pub(super) fewest_ready: usize,
+    pub(super) most: usize,
+}
 
 impl Default for State {
     fn default() -> Self {
@@ -86,11 +95,13 @@ impl State {
             Some("ResourceQuota") => &mut told.quotas,
             _ => return,
         };
+        let namespace = place.0.clone();
         if gone {
             kind.remove(&place);
         } else {
             kind.insert(place, object.clone());
         }
+        told.count(&namespace);
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -154,6 +165,28 @@ impl Told {
         self.hashes.get(namespace).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Counts from now on how many Pods a namespace has at once.
+    pub(super) fn start_counting(&mut self, namespace: &str) {
+        let unknown = Extremes { fewest_ready: usize::MAX, most: 0 };
+        self.extremes.insert(namespace.to_owned(), unknown);
+        self.count(namespace);
+    }
+
+    /// How many Pods a namespace had at once since it was to be counted.
+    pub(super) fn extremes(&self, namespace: &str) -> Option<Extremes> {
+        self.extremes.get(namespace).copied()
+    }
+
+    fn count(&mut self, namespace: &str) {
+        let Some(known) = self.extremes(namespace) else { return };
+        let pods = self.pods(namespace).into_iter();
+        let living: Vec<&Value> = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect();
+        let ready = living.iter().filter(|pod| is_ready(pod)).count();
+        let extremes =
+            Extremes { fewest_ready: known.fewest_ready.min(ready), most: known.most.max(living.len()) };
+        self.extremes.insert(namespace.to_owned(), extremes);
+    }
+
     /// Notes that it is chance which of a namespace's nodes comes first.
     pub(super) fn note_alike(&mut self, namespace: &str) {
         self.alike.insert(namespace.to_owned());
@@ -202,6 +235,11 @@ impl Told {
 
 fn of<'a>(objects: &'a BTreeMap<Place, Value>, namespace: &str) -> Vec<&'a Value> {
     objects.iter().filter(|((place, _), _)| place == namespace).map(|(_, object)| object).collect()
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 fn note_conditions(seen: &mut Vec<Value>, job: &Value) {

@@ -31,6 +31,7 @@ pub(super) fn all() -> Vec<Scenario> {
         scenario("D4", "daemon-surge-bad", |world| {
             Box::pin(bad_template(world, rolling(json!(0), json!(1)), 4))
         }),
+        scenario("D2 D4", "daemon-surge-failed", |world| Box::pin(surge_failed(world))),
         scenario("D4", "daemon-rollout-taint", |world| Box::pin(taint(world))),
         scenario("D5", "daemon-on-delete", |world| Box::pin(on_delete(world))),
         scenario("D4 D5", "daemon-strategy", |world| Box::pin(strategy(world))),
@@ -53,6 +54,7 @@ fn rolling(max_unavailable: Value, max_surge: Value) -> Value {
 
 async fn rollout(world: World, strategy: Value) -> Result<()> {
     world.populate(3, &world.daemon_set(json!({}), strategy)).await?;
+    world.count_pods();
     world.roll_to("busybox:2", json!({})).await?;
     world.complete(3).await
 }
@@ -60,11 +62,13 @@ async fn rollout(world: World, strategy: Value) -> Result<()> {
 /// The next Pod waits until the one before has been ready for long enough.
 async fn slow_rollout(world: World, strategy: Value) -> Result<()> {
     world.populate(2, &world.daemon_set(json!({}), strategy)).await?;
-    // Of several times at which it is to look again, the built-in controller keeps the earliest only: were there one
-    // already for the Pods that are replaced, it would overlook those of a surge.
-    let template = json!({ "spec": { "containers": [{ "name": "main", "image": "busybox:2" }] } });
-    world.change_daemon_set(json!({ "spec": { "minReadySeconds": 2, "template": template } })).await?;
-    world.complete(2).await
+    world.change_daemon_set(json!({ "spec": { "minReadySeconds": 2 } })).await?;
+    world.complete(2).await?;
+    world.count_pods();
+    world.roll_to("busybox:2", json!({})).await?;
+    // Of several times at which it is to look again, the built-in controller keeps the earliest only, and may so
+    // overlook for ever that a Pod of a surge has become available.
+    world.complete_once_nudged(2).await
 }
 
 /// Pods that never become ready stop the rollout with the first, and a good template takes its place.
@@ -78,6 +82,17 @@ async fn bad_template(world: World, strategy: Value, pods: usize) -> Result<()> 
     world.roll_to("busybox:3", json!({ "not-ready": Value::Null })).await?;
     world.complete(3).await?;
     world.revisions(3).await
+}
+
+/// With surge, too, a Pod that fails is replaced.
+async fn surge_failed(world: World) -> Result<()> {
+    world.populate(2, &world.daemon_set(json!({}), rolling(json!(0), json!(1)))).await?;
+    for failures in 1..=2 {
+        world.end(&world.daemon_on(1).await?, 1).await?;
+        world.until("another Pod", |seen| seen.created.len() >= 2 + failures).await?;
+        world.complete(2).await?;
+    }
+    Ok(())
 }
 
 /// A node that takes no more Pods loses its own in a rollout.

@@ -19,6 +19,9 @@ const SCENARIO: &str = "example.com/scenario";
 /// controller after the nudge, for nodes and DaemonSets come by watches of their own.
 const BETWEEN_NUDGES: Duration = Duration::from_millis(500);
 
+/// How often a DaemonSet is nudged before the last wait for it.
+const MOST_NUDGES: u32 = 60;
+
 impl World {
     /// A DaemonSet named [`JOB`] for the scenario's nodes, with these fields of its spec, and a template of one
     /// container with these annotations.
@@ -61,6 +64,11 @@ impl World {
     /// Says that it is chance which of the nodes comes first, as it is in a rollout of the built-in controller.
     pub(in crate::compare) fn nodes_are_alike(&self) {
         self.state.told().note_alike(&self.namespace);
+    }
+
+    /// Counts from now on how many Pods there are at once, and how many are ready.
+    pub(in crate::compare) fn count_pods(&self) {
+        self.state.told().start_counting(&self.namespace);
     }
 
     /// Makes a node with these labels, besides the scenario's, and these taints.
@@ -185,20 +193,28 @@ impl World {
     }
 
     /// Waits for counters of which the built-in controller tells only when it looks at the DaemonSet for another
-    /// reason, and gives it one: a label that comes and goes.
+    /// reason, and gives it one.
     pub(in crate::compare) async fn counts_once_nudged(&self, counters: Value) -> Result<()> {
+        self.once_nudged(|| self.counts(counters.clone())).await
+    }
+
+    /// Waits as [`World::complete`] does, for what the built-in controller may overlook until it looks at the
+    /// DaemonSet for another reason, and gives it one.
+    pub(in crate::compare) async fn complete_once_nudged(&self, count: usize) -> Result<()> {
+        self.once_nudged(|| self.complete(count)).await
+    }
+
+    /// Waits, and has the DaemonSet looked at now and then: a label comes and goes.
+    async fn once_nudged<W: Future<Output = Result<()>>>(&self, wait: impl Fn() -> W) -> Result<()> {
         let label = |value: Value| json!({ "metadata": { "labels": { "nudged": value } } });
-        let nudges = async {
-            for count in 0_u32.. {
-                self.change_daemon_set(label(json!(count.to_string()))).await?;
-                tokio::time::sleep(BETWEEN_NUDGES).await;
+        for count in 0..MOST_NUDGES {
+            self.change_daemon_set(label(json!(count.to_string()))).await?;
+            if let Ok(outcome) = tokio::time::timeout(BETWEEN_NUDGES, wait()).await {
+                outcome?;
+                break;
             }
-            Ok(())
-        };
-        tokio::select! {
-            outcome = self.counts(counters) => outcome?,
-            outcome = nudges => return outcome,
         }
+        wait().await?;
         self.change_daemon_set(label(Value::Null)).await?;
         self.until("no label", |seen| seen.daemon_set["metadata"]["labels"]["nudged"].is_null()).await
     }
