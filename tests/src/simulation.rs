@@ -108,7 +108,10 @@ pub fn run_seeds(
         let mut summary = Summary::default();
         let mut seed = first + thread;
         while seed < first + count && summary.violations.len() < most_violations {
-            summary.add(&run_seed(seed, engine, mutant, false));
+            // A defect is looked for where it can show.
+            if mutant.is_none_or(|mutant| mutant.concerns(&Workload::of(seed))) {
+                summary.add(&run_seed(seed, engine, mutant, false));
+            }
             seed += threads;
         }
         summary

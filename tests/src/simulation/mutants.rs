@@ -17,7 +17,7 @@ use windlass_host::engine::Snapshot;
 use windlass_host::request::{self, DaemonSetOperation, ObjectRef, Operation, Outcome, Request};
 use windlass_sandbox::{Actor, DeleteOptions, Deletion, MetadataPatch, Propagation, Store};
 
-use super::workload::EDITION_ANNOTATION;
+use super::workload::{EDITION_ANNOTATION, Workload};
 
 /// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +220,15 @@ impl Mutant {
         (Self::WritesOverDaemonSets, &["C2"]),
         (Self::CreatesRevisionsTwice, &["C7"]),
     ];
+}
+
+impl Mutant {
+    /// Whether the defect is one of the controller that a workload has: that of DaemonSets, or those of Jobs and CronJobs.
+    #[must_use]
+    pub fn concerns(self, workload: &Workload) -> bool {
+        // The defects of DaemonSets come last.
+        (self as usize >= Self::OverlooksPods as usize) != workload.sets.is_empty()
+    }
 }
 
 /// Another snapshot than the one that the core was to see; `None` where the defect does not concern it.
