@@ -38,7 +38,7 @@ fn wrong_usage_exits_2_and_names_the_mend() -> Result<()> {
     let cases: [(&[&str], &str); 7] = [
         (&["run", "--worker", "2"], "'--workers'"),
         (&["run", "--engine", "quantum"], "wasm, native"),
-        (&["run", "--controllers", "daemon-set"], "job"),
+        (&["run", "--controllers", "deployment"], "daemon-set"),
         (&["run", "--leader-elect=true"], "leave it out"),
         (&["run", "--config", "/nonexistent/windlass.yaml"], "--config"),
         (&["run", "--job-backoff-base", "soon"], "such as 10s"),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{ApiStatus, ControllerRevision, DaemonSet, Kind, Node, Object, ResourceVersion};
+use windlass_core::kube::{
+    ApiStatus, ControllerRevision, DaemonSet, Kind, Node, Object, Pod, PodSpec, ResourceVersion,
+};
 
 use super::{Harness, created, what};
 use crate::controller::{Config, Controllers};
@@ -40,7 +42,15 @@ fn node(name: &str, uid: &str, version: u64, labels: &str, taints: &str) -> Obje
 /// What the server makes of a request; versions rise with each.
 fn answered(request: &Request, version: u64) -> Outcome {
     match &request.operation {
-        Operation::CreatePod(_) => created(request, version),
+        Operation::CreatePod(manifest) => {
+            let Outcome::Done(Some(Object::Pod(pod))) = created(request, version) else {
+                panic!("{request:?}")
+            };
+            // Its affinity says which node it is for.
+            let spec: PodSpec = serde_json::from_str(manifest.spec.get()).expect("a spec");
+            let pod = Pod { spec: Arc::new(spec), ..Pod::clone(&pod) };
+            Outcome::Done(Some(Object::Pod(Arc::new(pod))))
+        }
         Operation::DaemonSet(DaemonSetOperation::CreateRevision(manifest)) => {
             let mut metadata = manifest.metadata.clone();
             metadata.resource_version = ResourceVersion(version);
@@ -54,6 +64,7 @@ fn answered(request: &Request, version: u64) -> Outcome {
             set.metadata.resource_version = ResourceVersion(version);
             Outcome::Done(Some(Object::DaemonSet(Arc::new(set))))
         }
+        Operation::DeletePod(_) => Outcome::Done(None),
         other => panic!("{other:?}"),
     }
 }
