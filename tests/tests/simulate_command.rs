@@ -16,17 +16,20 @@ fn demo() -> Outcome {
 fn the_demonstration_runs_to_its_end() {
     let Outcome { code, out, err } = demo();
     assert_eq!(code, Some(0), "{err}");
-    let table: Vec<Vec<&str>> = out.lines().take(7).map(|line| line.split_whitespace().collect()).collect();
+    let table: Vec<Vec<&str>> = out.lines().take(10).map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(table[0], ["NAME", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST", "SCHEDULE", "AGE"]);
     assert_eq!(table[1][6..], ["Europe/Vienna", "False", "0", "22h", "24h"]);
-    assert_eq!(table[3], ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]);
-    assert_eq!(table[4][..3], ["daily-cleanup-29453880", "Complete", "1/1"]);
-    assert_eq!(table[5][..3], ["indexed-job", "Complete", "5/5"]);
-    assert_eq!(table[6][..3], ["pi-calculation", "Complete", "1/1"]);
+    assert_eq!(table[3][..6], ["NAME", "DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE"]);
+    assert_eq!(table[4][..6], ["log-agent", "3", "3", "3", "3", "3"]);
+    assert_eq!(table[6], ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]);
+    assert_eq!(table[7][..3], ["daily-cleanup-29453880", "Complete", "1/1"]);
+    assert_eq!(table[8][..3], ["indexed-job", "Complete", "5/5"]);
+    assert_eq!(table[9][..3], ["pi-calculation", "Complete", "1/1"]);
     assert!(out.contains("\nCompleted Indexes:  0-4\n"), "{out}");
     assert!(out.contains("  Normal  Completed         "), "{out}");
     assert!(out.contains("\nLast Schedule Time:  Thu, 01 Jan 2026 02:00:00 +0000\n"), "{out}");
-    assert!(out.ends_with("\ncronjob/daily-cleanup made 1 Job: 1 Complete.\nJobs: 3 Complete.\n"), "{out}");
+    let end = "\ncronjob/daily-cleanup made 1 Job: 1 Complete.\nJobs: 3 Complete.\ndaemonset/log-agent runs on 3 nodes.\n";
+    assert!(out.ends_with(end), "{out}");
     assert!(err.contains("of simulated time") && err.contains("create pods"), "{err}");
 }
 
@@ -116,13 +119,16 @@ fn machines_get_one_list_of_whole_objects_and_nothing_else() {
     assert_eq!((list["apiVersion"].as_str(), list["kind"].as_str()), (Some("v1"), Some("List")));
     let items = list["items"].as_array().expect("items");
     let of_kind = |kind: &str| items.iter().filter(|item| item["kind"] == kind).collect::<Vec<_>>();
-    assert_eq!((of_kind("CronJob").len(), of_kind("Job").len(), of_kind("Pod").len()), (1, 3, 7));
+    assert_eq!((of_kind("CronJob").len(), of_kind("Job").len(), of_kind("Pod").len()), (1, 3, 10));
+    assert_eq!(of_kind("DaemonSet")[0]["status"]["numberAvailable"], 3);
     assert_eq!(of_kind("CronJob")[0]["status"]["lastScheduleTime"], "2026-01-01T02:00:00Z");
     let indexed =
         of_kind("Job").into_iter().find(|job| job["metadata"]["name"] == "indexed-job").expect("it");
     assert_eq!(indexed["status"]["completedIndexes"], "0-4");
     for pod in of_kind("Pod") {
-        assert_eq!(pod["status"]["phase"], "Succeeded", "{pod:#}");
+        let of_a_daemon_set = pod["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet";
+        let phase = if of_a_daemon_set { "Running" } else { "Succeeded" };
+        assert_eq!(pod["status"]["phase"], phase, "{pod:#}");
         assert_eq!(pod["metadata"]["finalizers"], Value::Null, "{pod:#}");
     }
     assert!(of_kind("Event").iter().any(|event| event["reason"] == "Completed"), "{out}");
