@@ -15,6 +15,7 @@ pub mod revision;
 mod revisions;
 mod rollout;
 mod selects_all;
+mod settled;
 mod status;
 mod steps;
 
@@ -56,8 +57,13 @@ pub fn reconcile(snapshot: &DaemonSetSnapshot) -> Result<Plan, Fault> {
     let managed = manage::decide(facts, &revisions, &mut backoff);
     // What is rolled hangs on what is there: first everything else is as it should be.
     let rolled = if managed.is_empty() { rollout::decide(facts, &revisions) } else { Changes::within(0) };
-    let status = status::changed(facts, &revisions);
-    let requeue_after_ms = [backoff.next_ms(), facts.until_available_ms()].into_iter().flatten().min();
-    let memo = backoff.into_memo().encode(&facts.set.uid);
-    Ok(Decisions { revisions, managed, rolled, status, requeue_after_ms, memo }.into_plan())
+    let status = status::decide(facts, &revisions, backoff.last_write_ms());
+    let settled = settled::decide(facts, &revisions);
+    let looks = [backoff.next_ms(), facts.until_available_ms(), status.due_in_ms()];
+    let requeue_after_ms = looks.into_iter().flatten().min();
+    let mut memo = backoff.into_memo();
+    memo.last_write_ms = status.last_write_ms();
+    let memo = memo.encode(&facts.set.uid);
+    Ok(Decisions { revisions, managed, rolled, status: status.write, requeue_after_ms, memo, settled }
+        .into_plan())
 }

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::kube::{JobCondition, Str, Time};
 use crate::view::UncountedPods;
 
-pub use daemon_set::DaemonSetAction;
+pub use daemon_set::{DaemonSetAction, SettledNodes};
 
 /// What is to be done for one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Plan {
     pub action: SyncAction,
     /// Bytes for the next snapshot of this key; losing them may shorten a delay, never change a count.
     pub memo: Vec<u8>,
+    /// Of a DaemonSet's nodes those that the next snapshots may leave out.
+    pub settled: SettledNodes,
 }
 
 /// One step: an action on one or many objects, which succeeds if it succeeds on all of them.

@@ -193,7 +193,7 @@ impl Execution {
     /// An execution of `plan`, nothing of which has been sent.
     #[must_use]
     pub fn new(key: Key, term: Term, plan: CheckedPlan, gathered: Gathered) -> Self {
-        let Plan { steps, requeue_after_ms, wake_at_ms, read, memo, action } = plan.into_inner();
+        let Plan { steps, requeue_after_ms, wake_at_ms, read, memo, action, settled: _ } = plan.into_inner();
         let creates = steps.iter().any(|step| matches!(step.action, Action::CreatePods(_)));
         let template =
             gathered.subject.job().filter(|_| creates).and_then(|job| PreparedTemplate::new(job).ok());

@@ -136,6 +136,8 @@ pub enum Change {
         name: Name,
         /// Uids of its controller before and after, the same or not.
         owners: [Option<Uid>; 2],
+        /// The nodes that a DaemonSet's Pod was and is for, the same or not; empty where it names none.
+        nodes: [Option<Str>; 2],
         /// Whether nothing changed but its readiness, its node, and what no decision needs.
         is_passive: bool,
         /// Whether it had ended and kept the tracking finalizer, before and after.
@@ -387,6 +389,30 @@ impl Cache {
     #[must_use]
     pub fn pods_of(&self, uid: &Uid) -> Vec<Arc<PodEntry>> {
         self.pods.of(uid)
+    }
+
+    /// The Pods of the DaemonSet with that uid that are for one of these nodes, or name none, and that are not gone; in
+    /// order of name.
+    #[must_use]
+    pub fn pods_at(&self, uid: &Uid, nodes: &[Str]) -> Vec<Arc<PodEntry>> {
+        self.pods.at_nodes(uid, nodes)
+    }
+
+    /// Names of the nodes that the DaemonSet with that uid has Pods for, rising, and once for each Pod.
+    pub fn nodes_with_pods_of(&self, uid: &Uid) -> impl Iterator<Item = &Str> {
+        self.pods.nodes_of(uid)
+    }
+
+    /// Whether the DaemonSet with that uid has Pods for a node, those included whose removal is not watched yet.
+    #[must_use]
+    pub fn has_pods_at(&self, uid: &Uid, node: &Str) -> bool {
+        self.pods.has_at_node(uid, node)
+    }
+
+    /// The node of that name.
+    #[must_use]
+    pub fn node(&self, name: &Str) -> Option<&Arc<Node>> {
+        self.daemon_sets.node(name)
     }
 
     /// How many Pods have a controller of that uid, marked and ended ones included.

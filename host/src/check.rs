@@ -64,7 +64,7 @@ pub enum PlanDefect {
     ScheduledTwice,
     /// A Pod is uncounted twice in one status.
     DuplicateUncounted,
-    /// A node is named that the snapshot does not have, or twice.
+    /// A node is named that the snapshot does not have, or twice, or settled as what it is not.
     UnknownNode,
     /// A revision is named that the snapshot does not have or that is another's, or a hash that no revision has.
     ForeignRevision,
@@ -128,6 +128,7 @@ pub fn check(plan: Plan, gathered: &Gathered) -> Result<CheckedPlan, PlanDefect>
         check_read(read, &plan, gathered)?;
     }
     check_wake(&plan, gathered)?;
+    daemon_set::check_settled(&plan.settled, gathered)?;
     if matches!(gathered.subject, Subject::CronJob(_)) {
         cron_job::check_created(&plan)?;
     }

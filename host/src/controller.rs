@@ -8,6 +8,7 @@
 //! reconciles of a key overlap, and each sees all that this process had acknowledged before.
 
 mod answers;
+mod attention;
 mod correlate;
 mod daemon_sets;
 mod enqueue;
@@ -41,6 +42,7 @@ use crate::snapshot::{Carried, Gathered};
 use crate::watch::WatchCommand;
 
 use answers::{Pending, ReadDue};
+use attention::Attention;
 use events::Events;
 pub use events::{EventLoss, MAX_PENDING_EVENTS};
 pub use notice::{JobSync, MAX_NOTICES, Notice};
@@ -174,6 +176,8 @@ pub struct Controller {
     carried: BTreeMap<Key, KeyState>,
     /// How each Job and DaemonSet went so far, for when and how much is done for it.
     paces: BTreeMap<Key, Pace>,
+    /// Which nodes of each DaemonSet its next snapshot shows.
+    attention: BTreeMap<Name, Attention>,
     running: BTreeMap<RunId, RunningKey>,
     executing: BTreeMap<Key, Execution>,
     turn: VecDeque<Key>,
@@ -223,6 +227,7 @@ impl Controller {
             shutting_down: false,
             carried: BTreeMap::new(),
             paces: BTreeMap::new(),
+            attention: BTreeMap::new(),
             running: BTreeMap::new(),
             executing: BTreeMap::new(),
             turn: VecDeque::new(),
@@ -364,6 +369,7 @@ impl Controller {
         self.leading = None;
         self.carried.clear();
         self.paces.clear();
+        self.attention.clear();
         self.turn.clear();
         self.executing.clear();
         self.running.clear();
@@ -432,6 +438,7 @@ impl Controller {
         let key = Key::DaemonSet(name.clone());
         self.carried.remove(&key);
         self.paces.remove(&key);
+        self.attention.remove(name);
         self.supersede(&key);
     }
 

@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod print;
 pub mod report;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -45,10 +46,13 @@ pub struct Options {
 pub struct Simulation {
     driver: Driver,
     jobs: Vec<(Str, Uid)>,
+    /// What is applied later, by when.
+    later: VecDeque<(u64, Document)>,
 }
 
 impl Simulation {
-    /// A simulation at its start: the nodes are there and `documents` are applied, in order.
+    /// A simulation at its start: the nodes are there and `documents` are applied, in order, but for those that are for
+    /// later.
     ///
     /// # Errors
     /// A [`ManifestFault`] for the first document that is not taken.
@@ -72,19 +76,54 @@ impl Simulation {
             apply(&mut cluster, &Document::new(place, &node))?;
         }
         let mut jobs = Vec::new();
+        let mut later: Vec<(u64, Document)> = Vec::new();
         for document in documents {
+            if let Some(at_ms) = document.apply_at_ms {
+                later.push((at_ms, document.clone()));
+                continue;
+            }
             if let Applied::Object(Object::Job(job)) = apply(&mut cluster, document)? {
                 jobs.push((job.metadata.name.clone(), job.metadata.uid.clone()));
             }
         }
         let config = Config { seed: options.seed, ..options.controller };
-        Ok(Self { driver: Driver::new(cluster, engine, config), jobs })
+        later.sort_by_key(|(at_ms, _)| *at_ms);
+        Ok(Self { driver: Driver::new(cluster, engine, config), jobs, later: later.into() })
     }
 
     /// Goes on until nothing more will happen or virtual time reaches `until_ms`; `report` hears of every instant
     /// at which something happened.
-    pub fn run_until(&mut self, until_ms: u64, report: &mut dyn FnMut(&Progress, &Cluster)) {
+    ///
+    /// # Errors
+    /// A [`ManifestFault`] for the first document that is for an instant until then and not taken.
+    pub fn run_until(
+        &mut self,
+        until_ms: u64,
+        report: &mut dyn FnMut(&Progress, &Cluster),
+    ) -> Result<(), ManifestFault> {
+        while let Some((at_ms, document)) = self.later.pop_front_if(|(at_ms, _)| *at_ms < until_ms) {
+            self.driver.run_until(at_ms, report);
+            self.driver.rest_until(at_ms);
+            let applied = self
+                .driver
+                .cluster_mut()
+                .request(at_ms, |store| store.replace_manifest(Actor::USER, &document.text));
+            match applied {
+                Ok(Applied::Object(Object::Job(job))) => {
+                    let (name, uid) = (job.metadata.name.clone(), job.metadata.uid.clone());
+                    if !self.jobs.iter().any(|(_, known)| *known == uid) {
+                        self.jobs.push((name, uid));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let Document { place, title, .. } = document;
+                    return Err(ManifestFault::Apply { place, object: title, error });
+                }
+            }
+        }
         self.driver.run_until(until_ms, report);
+        Ok(())
     }
 
     /// The API server, for reads.

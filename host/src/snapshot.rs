@@ -4,7 +4,7 @@ mod cron_job;
 mod daemon_set;
 
 pub use cron_job::cron_job;
-pub use daemon_set::{DaemonScene, daemon_set};
+pub use daemon_set::{DaemonScene, Look, daemon_set};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -65,6 +65,7 @@ pub(crate) fn plan(plan: Plan) -> wit::Plan {
             SyncAction::PodsDeleted => wit::SyncAction::PodsDeleted,
         },
         memo: plan.memo,
+        settled: wit::SettledNodes { with_pod: plan.settled.with_pod, without: plan.settled.without },
     }
 }
 

@@ -61,6 +61,11 @@ impl Backoff {
         *failures = Failures { count: failures.count.saturating_add(1), last_ms: self.now_ms };
     }
 
+    /// When a status was written after which others wait ([`Memo::last_write_ms`]).
+    pub(super) fn last_write_ms(&self) -> i64 {
+        self.memo.last_write_ms
+    }
+
     /// When the first of the delays asked about ends, milliseconds from now.
     pub(super) fn next_ms(&self) -> Option<u64> {
         self.next_ms

@@ -18,7 +18,7 @@ pub(super) struct Facts<'snapshot> {
     pub(super) set: &'snapshot DaemonSetView,
     /// The set's Pods.
     pub(super) pods: Pods,
-    /// Nodes that are to have a Pod.
+    /// How many nodes are to have a Pod, those included that are left out.
     pub(super) desired: u32,
     /// Of each node whether it is to have a Pod.
     answers: Vec<Answer>,
@@ -46,11 +46,12 @@ impl<'snapshot> Facts<'snapshot> {
         let set = &*snapshot.set;
         let answers = answers(snapshot)?;
         let pods = Pods::sort(&snapshot.pods, answers.len())?;
-        let desired = answers.iter().map(|answer| u32::from(answer.should_run)).sum();
+        let shown: u32 = answers.iter().map(|answer| u32::from(answer.should_run)).sum();
+        let desired = shown.saturating_add(snapshot.settled);
         Ok(Self { snapshot, set, pods, desired, answers })
     }
 
-    /// All nodes, by name.
+    /// The nodes that are not left out, by name.
     pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         let names = self.snapshot.nodes.name.iter();
         let nodes = (0_u32..).zip(names).zip(&self.answers).zip(self.pods.by_node());

@@ -54,6 +54,7 @@ pub(super) fn snapshot(nodes: usize) -> DaemonSetSnapshot {
             name: (0..nodes).map(|number| format!("node-{number:05}").into()).collect(),
             shape: vec![PLAIN; nodes],
         },
+        settled: 0,
         pods: DaemonPodColumns::default(),
         revisions: vec![revision("new", 2, true), revision("old", 1, false)],
         taken: None,

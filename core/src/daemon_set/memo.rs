@@ -1,4 +1,4 @@
-//! Bytes from one reconcile to the next: which nodes' Pods failed lately, and what was told.
+//! Bytes from one reconcile to the next: which nodes' Pods failed lately, what was told, and when.
 //!
 //! Integers of fixed size, little-endian, after a version byte; what is malformed, or was left by another set of the
 //! same name, is as good as lost.
@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 use crate::hash::owner_mark;
 
 /// Version of the layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Most nodes that a memo remembers, so that it stays below 60 KiB; the host takes 64 KiB.
 pub(super) const MAX_FAILURES: usize = 3_600;
-/// Bytes before the entries: the version, the owner's mark and two generations.
-const HEADER_BYTES: usize = 25;
+/// Bytes before the entries: the version, the owner's mark, two generations and an instant.
+const HEADER_BYTES: usize = 33;
 /// Bytes of an entry: a node's mark, the number of failures and an instant.
 const ENTRY_BYTES: usize = 17;
 
@@ -24,6 +24,8 @@ pub(super) struct Memo {
     pub(super) selecting_all: i64,
     /// Observed generation that the failures are about.
     pub(super) generation: i64,
+    /// When a status was written after which others wait, milliseconds since the Unix epoch; 0 if none was.
+    pub(super) last_write_ms: i64,
     /// The failures of each node, under the hash of its name; at most [`MAX_FAILURES`].
     pub(super) failures: BTreeMap<u64, Failures>,
 }
@@ -52,6 +54,7 @@ impl Memo {
         }
         let (selecting_all, rest) = rest.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
+        let (last_write_ms, rest) = rest.split_first_chunk()?;
         let (entries, []) = rest.as_chunks::<ENTRY_BYTES>() else { return None };
         let failures = entries.iter().map(|entry| {
             let (node, entry) = entry.split_first_chunk()?;
@@ -62,6 +65,7 @@ impl Memo {
         Some(Self {
             selecting_all: i64::from_le_bytes(*selecting_all),
             generation: i64::from_le_bytes(*generation),
+            last_write_ms: i64::from_le_bytes(*last_write_ms),
             failures: failures.collect::<Option<_>>()?,
         })
     }
@@ -69,7 +73,7 @@ impl Memo {
     /// The bytes from which [`Memo::decode`] makes the same memo for the set with `uid`; none if there is nothing to
     /// remember.
     pub(super) fn encode(&self, uid: &str) -> Vec<u8> {
-        if self.failures.is_empty() && self.selecting_all == 0 {
+        if self.failures.is_empty() && self.selecting_all == 0 && self.last_write_ms == 0 {
             return Vec::new();
         }
         let length = self.failures.len().saturating_mul(ENTRY_BYTES).saturating_add(HEADER_BYTES);
@@ -78,6 +82,7 @@ impl Memo {
         bytes.extend(owner_mark(uid).to_le_bytes());
         bytes.extend(self.selecting_all.to_le_bytes());
         bytes.extend(self.generation.to_le_bytes());
+        bytes.extend(self.last_write_ms.to_le_bytes());
         for (node, failures) in &self.failures {
             bytes.extend(node.to_le_bytes());
             bytes.push(failures.count);
@@ -93,7 +98,8 @@ mod tests {
 
     fn full() -> Memo {
         let failure = |node: u64| (node * 3, Failures { count: 3, last_ms: -5 });
-        Memo { selecting_all: 4, generation: 7, failures: (0..MAX_FAILURES as u64).map(failure).collect() }
+        let failures = (0..MAX_FAILURES as u64).map(failure).collect();
+        Memo { selecting_all: 4, generation: 7, last_write_ms: -9, failures }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Pods {
     sorted: Vec<Pod>,
     /// Where among them those of each node begin, and where those of the last node end.
     starts: Vec<u32>,
+    /// Of each node how many Pods of the set are meant for it, those included that were left out.
+    pub(super) present: Vec<u32>,
     /// Those that are meant for a node that is not there.
     pub(super) gone: Vec<Pod>,
     /// Of each distinct hash label whether one of the set's Pods has it, those that were left out included.
@@ -78,8 +80,13 @@ impl Pods {
         if !columns.is_consistent() {
             return Err(Fault::UnequalColumns);
         }
-        let mut pods =
-            Self { sorted: Vec::new(), starts: vec![0; nodes], gone: Vec::new(), named: vec![false; hashes] };
+        let mut pods = Self {
+            sorted: Vec::new(),
+            starts: vec![0; nodes],
+            present: vec![0; nodes],
+            gone: Vec::new(),
+            named: vec![false; hashes],
+        };
         let mut placed: Vec<Pod> = Vec::with_capacity(columns.len());
         for pod in read(columns) {
             let count = pods.starts.get_mut(pod.node as usize);
@@ -92,10 +99,13 @@ impl Pods {
             if let Some(named) = pods.named.get_mut(pod.hash as usize) {
                 *named = true;
             }
+            if let Some(present) = pods.present.get_mut(pod.node as usize) {
+                *present = present.saturating_add(1);
+            }
             if pod.has_ended() && pod.is_terminating() {
                 continue;
             }
-            if let Some(count) = count {
+            if let Some(count) = pods.starts.get_mut(pod.node as usize) {
                 *count = count.saturating_add(1);
                 placed.push(pod);
             } else if pod.node == GONE_NODE {

@@ -12,6 +12,8 @@ use super::revisions::Revisions;
 /// The Pods that the rollout replaces now, and those that it creates beside old ones; nodes come in the order of their
 /// names.
 ///
+/// A node that is left out has an available Pod of the present template, so that only with surge it has to be counted.
+///
 /// It is for nodes on which nothing is missing and nothing too much, see [`manage`](super::manage). Pods of a node that
 /// is not there neither stop it nor count: with surge upstream stops until they are gone, and without surge they use
 /// up what may be unavailable.
@@ -105,7 +107,7 @@ fn without_surge(facts: &Facts<'_>, revisions: &Revisions, max_unavailable: u32,
 /// A new Pod comes beside an old one, which goes once the new one is available; where the old one is not available the
 /// limit does not count.
 fn with_surge(facts: &Facts<'_>, revisions: &Revisions, max_surge: u32, changes: &mut Changes) {
-    let (mut surging, mut available) = (0_u32, 0_u32);
+    let (mut surging, mut available) = (0_u32, facts.snapshot.settled);
     let (mut candidates, mut sunset) = (Vec::new(), Vec::new());
     for node in entries(facts) {
         let Some(pair) = Pair::of(node, revisions) else {

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use crate::plan::{Action, DaemonSetAction, Dependency, Plan};
+use crate::plan::{Action, DaemonSetAction, Dependency, Plan, SettledNodes};
 use crate::view::DaemonSetStatusView;
 
 use super::changes::Changes;
@@ -23,14 +23,16 @@ pub(super) struct Decisions {
     pub(super) requeue_after_ms: Option<u64>,
     /// What the next reconcile is told.
     pub(super) memo: Vec<u8>,
+    /// Nodes that need not be looked at again before something happens there.
+    pub(super) settled: SettledNodes,
 }
 
 impl Decisions {
     /// The plan. New Pods come, and old ones are rolled, once their revision is there under its hash; the status waits
     /// until that has been tried; all else waits for nothing, so that nothing is held back by a create that is refused.
     pub(super) fn into_plan(self) -> Plan {
-        let Self { revisions, managed, rolled, status, requeue_after_ms, memo } = self;
-        let mut plan = Plan { requeue_after_ms, memo, ..Plan::default() };
+        let Self { revisions, managed, rolled, status, requeue_after_ms, memo, settled } = self;
+        let mut plan = Plan { requeue_after_ms, memo, settled, ..Plan::default() };
         let mut labelled = Vec::new();
         for (revision, hash) in revisions.labelled {
             labelled.push(push(&mut plan, DaemonSetAction::LabelRevision { revision, hash }, Vec::new()));
@@ -158,6 +160,7 @@ mod tests {
         let mut snapshot = with_pods(&[("new", ""), ("new", "")]);
         let status = super::super::fixture::written(&plan(&snapshot)).unwrap();
         set(&mut snapshot).status = status;
-        assert_eq!(plan(&snapshot), Plan::default());
+        let settled = SettledNodes { with_pod: vec![0, 1], without: vec![] };
+        assert_eq!(plan(&snapshot), Plan { settled, ..Plan::default() });
     }
 }

@@ -44,11 +44,9 @@ pub fn daemon_pod_columns<'pod>(
     let mut columns = DaemonPodColumns::default();
     let mut hashes = BTreeMap::<Str, u32>::new();
     for (position, pod) in (0_u32..).zip(pods) {
-        // Upstream (GetTargetNodeName): where it was bound, else where alone it may be.
-        let bound_to = pod.spec.node_name.as_ref().filter(|name| !name.is_empty());
-        let target = bound_to.or(pod.spec.pinned_to.as_ref());
-        let node =
-            target.map_or(NO_NODE, |target| nodes.name.binary_search(target).map_or(GONE_NODE, to_u32));
+        let node = pod
+            .target_node()
+            .map_or(NO_NODE, |target| nodes.name.binary_search(target).map_or(GONE_NODE, to_u32));
         let row = daemon_pod_row(pod, set, node);
         let hash = match hashes.get(&row.hash) {
             Some(position) => *position,

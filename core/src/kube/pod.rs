@@ -43,6 +43,13 @@ impl Pod {
         !is_recorded && !job.is_some_and(|job| self.is_terminal() || job.has_met_success_criteria())
     }
 
+    /// The node that the Pod was bound to, or else may alone run on, if it names one (upstream: GetTargetNodeName).
+    #[must_use]
+    pub fn target_node(&self) -> Option<&Str> {
+        let bound_to = self.spec.node_name.as_ref().filter(|name| !name.is_empty());
+        bound_to.or(self.spec.pinned_to.as_ref())
+    }
+
     /// Statuses of the init containers that run along with the containers.
     pub fn sidecar_statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
         let statuses = self.status.init_container_statuses.iter();

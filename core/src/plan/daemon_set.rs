@@ -56,3 +56,14 @@ pub enum DaemonSetAction {
     /// Replace the DaemonSet's status.
     WriteStatus(DaemonSetStatusView),
 }
+
+/// Nodes at which nothing is to be done, and nothing will be as long as neither they, nor the set's Pods for them, nor
+/// the set and its revisions change, however much time passes; by their positions in the snapshot. The next snapshots
+/// need not show them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettledNodes {
+    /// Those that are to have a Pod and have just one, available and of the present template.
+    pub with_pod: Vec<u32>,
+    /// Those that are not to have one and have none.
+    pub without: Vec<u32>,
+}

@@ -96,6 +96,7 @@ impl<'request> GatheredDaemonSet<'request> {
             flags: request.daemon_set_flags.clone(),
             set: daemon_set_view(set, &template).into(),
             shapes,
+            settled: 0,
             pods: daemon_pod_columns(pods.iter().copied(), set, &columns),
             nodes: columns,
             revisions: revisions.iter().map(|revision| revision.owned_row(set, &template)).collect(),

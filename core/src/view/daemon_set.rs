@@ -24,9 +24,12 @@ pub struct DaemonSetSnapshot {
     pub set: Arc<DaemonSetView>,
     /// Distinct shapes of nodes, with the labels that the set's placement asks about.
     pub shapes: Vec<NodeShape>,
-    /// All nodes, by name.
+    /// Nodes, by name: all of them but those that are settled.
     pub nodes: NodeColumns,
-    /// Pods that it controls, and those without a controller that its selector matches; by name.
+    /// How many nodes are left out that were settled with a Pod
+    /// ([`SettledNodes::with_pod`](crate::plan::SettledNodes)); of those settled without one nothing needs to be known.
+    pub settled: u32,
+    /// Pods that are for none of the nodes left out: those that it controls, and those without a controller that its selector matches; by name.
     pub pods: DaemonPodColumns,
     /// Revisions that it controls, and those without a controller that its selector matches; by name.
     pub revisions: Vec<OwnedRevision>,

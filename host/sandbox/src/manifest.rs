@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use windlass_core::kube::{
-    ApiStatus, ControllerRevision, CronJob, DaemonSet, Job, Node, Object, ObjectMeta, PodManifest, Str,
+    ApiStatus, ControllerRevision, CronJob, DaemonSet, Job, Kind, Node, Object, ObjectMeta, PodManifest, Str,
 };
 
 use crate::body::NodeBody;
@@ -163,6 +163,29 @@ impl Store {
     /// An [`ApplyError`] that says whether the manifest cannot be read, names another kind, or was refused.
     pub fn apply_manifest(&mut self, actor: Actor, text: &str) -> Result<Applied, ApplyError> {
         Ok(self.create(actor, Manifest::parse(text)?)?)
+    }
+
+    /// Makes the cluster hold what `text` (JSON) describes: a CronJob, DaemonSet or Job that is there gets its spec,
+    /// labels and annotations, and everything else is created.
+    ///
+    /// # Errors
+    /// As [`Store::apply_manifest`].
+    pub fn replace_manifest(&mut self, actor: Actor, text: &str) -> Result<Applied, ApplyError> {
+        let manifest = Manifest::parse(text)?;
+        let is_there =
+            |kind, metadata: &ObjectMeta| self.get(kind, &metadata.namespace, &metadata.name).is_ok();
+        Ok(match manifest {
+            Manifest::CronJob(new) if is_there(Kind::CronJob, &new.metadata) => {
+                Applied::Object(Object::CronJob(self.update_cron_job(actor, &new)?))
+            }
+            Manifest::DaemonSet(new) if is_there(Kind::DaemonSet, &new.metadata) => {
+                Applied::Object(Object::DaemonSet(self.update_daemon_set(actor, &new)?))
+            }
+            Manifest::Job(new) if is_there(Kind::Job, &new.metadata) => {
+                Applied::Object(Object::Job(self.update_job(actor, &new)?))
+            }
+            manifest => self.create(actor, manifest)?,
+        })
     }
 
     /// Creates what `manifest` describes.

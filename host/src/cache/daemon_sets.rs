@@ -107,6 +107,11 @@ impl DaemonSetCache {
         self.nodes.values()
     }
 
+    /// The node of that name.
+    pub(super) fn node(&self, name: &Str) -> Option<&Arc<Node>> {
+        self.nodes.get(&Name { namespace: Str::default(), name: name.clone() })
+    }
+
     /// All DaemonSets.
     pub(super) fn sets(&self) -> impl Iterator<Item = (&Name, &DaemonSetEntry)> {
         self.entries.iter().filter(|(_, entry)| !entry.removed)

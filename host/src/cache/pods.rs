@@ -1,9 +1,9 @@
 //! Pods by name, and by the uid of their controller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_core::kube::{Job, Pod, ResourceVersion, Str, Uid, pod_row};
+use windlass_core::kube::{Job, Kind, Pod, ResourceVersion, Str, Uid, pod_row};
 use windlass_core::view::{PodRow, pod_flag};
 
 use super::Change;
@@ -43,6 +43,12 @@ impl PodEntry {
     fn controller(&self) -> Option<&Uid> {
         self.pod.metadata.controller().map(|owner| &owner.uid)
     }
+
+    /// The node that a DaemonSet's Pod is for, empty if it names none; absent for Pods of others.
+    fn daemon_node(&self) -> Option<Str> {
+        self.pod.metadata.controller().filter(|owner| owner.names(Kind::DaemonSet))?;
+        Some(self.pod.target_node().cloned().unwrap_or_default())
+    }
 }
 
 /// Pods by name, and by the uid of their controller.
@@ -62,6 +68,8 @@ struct Owned {
     crossing: BTreeMap<Str, Arc<PodEntry>>,
     /// Those that have ended and are counted, or are gone.
     settled: BTreeMap<Str, Arc<PodEntry>>,
+    /// Of a DaemonSet's Pods the node and name of each.
+    by_node: BTreeSet<(Str, Str)>,
 }
 
 impl Owned {
@@ -75,13 +83,33 @@ impl Owned {
         } else {
             (&mut self.settled, &mut self.crossing)
         };
-        other.remove(name);
-        home.insert(name.clone(), entry.clone());
+        let elsewhere = other.remove(name);
+        let before = home.insert(name.clone(), entry.clone()).or(elsewhere);
+        let (was, is) = (before.and_then(|before| before.daemon_node()), entry.daemon_node());
+        if was != is {
+            self.move_to_node(name, was, is);
+        }
     }
 
     fn remove(&mut self, name: &Str) {
-        self.crossing.remove(name);
-        self.settled.remove(name);
+        let removed = self.crossing.remove(name).or(self.settled.remove(name));
+        self.move_to_node(name, removed.and_then(|entry| entry.daemon_node()), None);
+    }
+
+    fn move_to_node(&mut self, name: &Str, was: Option<Str>, is: Option<Str>) {
+        if let Some(node) = was {
+            self.by_node.remove(&(node, name.clone()));
+        }
+        if let Some(node) = is {
+            self.by_node.insert((node, name.clone()));
+        }
+    }
+
+    /// Names of the Pods for a node.
+    fn at_node(&self, node: &Str) -> impl Iterator<Item = &Str> {
+        let first = (node.clone(), Str::default());
+        let all = self.by_node.range(first..).take_while(move |(other, _)| other == node);
+        all.map(|(_, name)| name)
     }
 }
 
@@ -117,6 +145,28 @@ impl PodCache {
         pods
     }
 
+    /// The Pods of a DaemonSet that are for one of these nodes, or name none, and that are not gone; by name.
+    pub(super) fn at_nodes(&self, uid: &Uid, nodes: &[Str]) -> Vec<Arc<PodEntry>> {
+        let Some(owned) = self.by_controller.get(uid) else { return Vec::new() };
+        let none = Str::default();
+        let names = nodes.iter().chain([&none]).flat_map(|node| owned.at_node(node));
+        let entries = names.filter_map(|name| owned.crossing.get(name).or_else(|| owned.settled.get(name)));
+        let mut pods: Vec<Arc<PodEntry>> = entries.filter(|entry| !entry.removed).cloned().collect();
+        pods.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
+        pods
+    }
+
+    /// The nodes that a DaemonSet has Pods for, once for each Pod.
+    pub(super) fn nodes_of(&self, uid: &Uid) -> impl Iterator<Item = &Str> {
+        let owned = self.by_controller.get(uid).into_iter();
+        owned.flat_map(|owned| owned.by_node.iter().map(|(node, _)| node)).filter(|node| !node.is_empty())
+    }
+
+    /// Whether a DaemonSet has Pods for the node, gone ones included.
+    pub(super) fn has_at_node(&self, uid: &Uid, node: &Str) -> bool {
+        self.by_controller.get(uid).is_some_and(|owned| owned.at_node(node).next().is_some())
+    }
+
     pub(super) fn count_of(&self, uid: &Uid) -> usize {
         self.by_controller.get(uid).map_or(0, Owned::len)
     }
@@ -143,6 +193,7 @@ impl PodCache {
         let row = row_for(&pod, job);
         let is_passive = same.is_some_and(|entry| is_passive(&entry.row, &row));
         let held_before = before.is_some_and(|entry| entry.is_held());
+        let node_before = before.and_then(|entry| entry.daemon_node());
         self.arrivals = self.arrivals.max(arrival);
         let entry = Arc::new(PodEntry { pod, row, removed, arrival });
         let owner = entry.controller().cloned();
@@ -151,8 +202,9 @@ impl PodCache {
         }
         self.link(&name, owner.as_ref(), &entry);
         let held = [held_before, entry.is_held()];
+        let nodes = [node_before, entry.daemon_node()];
         self.by_name.insert(name.clone(), entry);
-        changes.push(Change::Pod { name, owners: [owner_before, owner], is_passive, held });
+        changes.push(Change::Pod { name, owners: [owner_before, owner], nodes, is_passive, held });
     }
 
     /// Removes a Pod unless it is newer than `at`.
@@ -162,9 +214,16 @@ impl PodCache {
             return;
         }
         let (owner, held) = (entry.controller().cloned(), [entry.is_held(), false]);
+        let nodes = [entry.daemon_node(), None];
         self.by_name.remove(name);
         self.unlink(name, owner.as_ref());
-        changes.push(Change::Pod { name: name.clone(), owners: [owner, None], is_passive: false, held });
+        changes.push(Change::Pod {
+            name: name.clone(),
+            owners: [owner, None],
+            nodes,
+            is_passive: false,
+            held,
+        });
     }
 
     /// Marks a Pod as gone on the server's word.
@@ -174,11 +233,12 @@ impl PodCache {
             return;
         }
         let (owner, held) = (entry.controller().cloned(), [entry.is_held(), false]);
+        let nodes = [entry.daemon_node(), None];
         let entry = Arc::new(PodEntry { removed: true, ..PodEntry::clone(entry) });
         self.link(name, owner.as_ref(), &entry);
         self.by_name.insert(name.clone(), entry);
         let owners = [owner.clone(), owner];
-        changes.push(Change::Pod { name: name.clone(), owners, is_passive: false, held });
+        changes.push(Change::Pod { name: name.clone(), owners, nodes, is_passive: false, held });
     }
 
     /// Makes the rows of a Job's Pods again, now that the Job is known.

@@ -1,9 +1,7 @@
 //! What a plan for a DaemonSet may do.
 
-use std::collections::BTreeSet;
-
 use windlass_core::kube::names::is_label_value;
-use windlass_core::plan::{Action, DaemonSetAction, MAX_EVENT_MESSAGE_BYTES, Step};
+use windlass_core::plan::{Action, DaemonSetAction, MAX_EVENT_MESSAGE_BYTES, SettledNodes, Step};
 use windlass_core::view::{DaemonSetSnapshot, DaemonSetStatusView, pod_flag};
 
 use super::{MAX_CREATES, PlanDefect};
@@ -18,6 +16,27 @@ pub(super) fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) 
         Action::RecordEvent(event) if event.message.len() <= MAX_EVENT_MESSAGE_BYTES => Ok(()),
         _ => Err(PlanDefect::ForbiddenAction),
     }
+}
+
+/// Checks that each node is settled once, and with a Pod only where the snapshot has one of the set's.
+pub(super) fn check_settled(settled: &SettledNodes, gathered: &Gathered) -> Result<(), PlanDefect> {
+    let Snapshot::DaemonSet(snapshot) = &*gathered.snapshot else {
+        let is_none = settled.with_pod.is_empty() && settled.without.is_empty();
+        return if is_none { Ok(()) } else { Err(PlanDefect::UnknownNode) };
+    };
+    let all: Vec<u32> = settled.with_pod.iter().chain(&settled.without).copied().collect();
+    distinct(&all, snapshot.nodes.name.len(), PlanDefect::UnknownNode)?;
+    let pods = &snapshot.pods;
+    let owned = pods.node.iter().zip(&pods.flags).filter(|(_, flags)| **flags & pod_flag::OWNED != 0);
+    let mut with_own = vec![false; snapshot.nodes.name.len()];
+    for (node, _) in owned {
+        if let Some(has_own) = with_own.get_mut(*node as usize) {
+            *has_own = true;
+        }
+    }
+    let has_own = |node: &u32| with_own.get(*node as usize).copied().unwrap_or(false);
+    let is_true = settled.with_pod.iter().all(has_own) && !settled.without.iter().any(has_own);
+    if is_true { Ok(()) } else { Err(PlanDefect::UnknownNode) }
 }
 
 fn check_action(
@@ -70,9 +89,14 @@ fn check_action(
 
 /// Checks that every position is below `length` and named once.
 fn distinct(positions: &[u32], length: usize, defect: PlanDefect) -> Result<(), PlanDefect> {
-    let distinct: BTreeSet<&u32> = positions.iter().collect();
-    let all_known = positions.iter().all(|position| (*position as usize) < length);
-    if all_known && distinct.len() == positions.len() { Ok(()) } else { Err(defect) }
+    let mut named = vec![false; length];
+    for position in positions {
+        match named.get_mut(*position as usize) {
+            Some(is_named) if !*is_named => *is_named = true,
+            Some(_) | None => return Err(defect),
+        }
+    }
+    Ok(())
 }
 
 fn check_hash(hash: &str) -> Result<(), PlanDefect> {

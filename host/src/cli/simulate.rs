@@ -86,11 +86,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock = WallClock::start();
     let mut watcher = Watcher::new(clock);
     let until_ms = u64::try_from(arguments.until.0.as_millis()).unwrap_or(u64::MAX);
-    simulation.run_until(until_ms, &mut |progress, cluster| {
+    let ran = simulation.run_until(until_ms, &mut |progress, cluster| {
         watcher.look(progress, cluster);
     });
     let wall_ms = clock.elapsed().as_millis();
     watcher.end();
+    ran.map_err(|fault| Failure::Failed(fault.to_string()))?;
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("cannot write the result: {error}"));
     let text = match arguments.output {
         Form::Text => text_report(&mut simulation, arguments.events),

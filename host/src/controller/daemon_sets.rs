@@ -1,11 +1,13 @@
 //! Which DaemonSets a change of the cache concerns.
 
-use windlass_core::kube::{Node, Uid};
+use windlass_core::kube::{Node, Str, Uid};
+use windlass_core::plan::SettledNodes;
 
 use super::Controller;
 use super::notice::Notice;
 use crate::Now;
 use crate::key::{Key, Name};
+use crate::snapshot::Gathered;
 
 impl Controller {
     /// Queues a DaemonSet that is new or different, at once if what is desired of it is.
@@ -13,6 +15,7 @@ impl Controller {
         let key = Key::DaemonSet(name.clone());
         if spec {
             self.supersede(&key);
+            self.unsettle(name);
         }
         let unreadable = self.cache.daemon_set(name).and_then(|entry| entry.meaning.as_ref().err().copied());
         if let Some(fault) = unreadable.filter(|_| spec) {
@@ -22,12 +25,30 @@ impl Controller {
         self.queue.add(&key, due);
     }
 
-    /// Queues the DaemonSet with this uid, if it is one's, of whose Pods or revisions something changed.
-    pub(super) fn enqueue_daemon_set(&mut self, now: Now, uid: &Uid) {
-        if let Some(name) = self.cache.daemon_set_name(uid) {
-            let key = Key::DaemonSet(name.clone());
-            self.queue.add(&key, self.due_after_change(now, &key));
+    /// Queues the DaemonSet with this uid, if it is one's, of whose Pods for these nodes something changed.
+    pub(super) fn enqueue_daemon_set_of_pod(&mut self, now: Now, uid: &Uid, nodes: &[Option<Str>]) {
+        let Some(name) = self.cache.daemon_set_name(uid).cloned() else { return };
+        for node in nodes.iter().flatten() {
+            self.touch(&name, node);
         }
+        self.enqueue_all(now, vec![name]);
+    }
+
+    /// Queues the DaemonSet with this uid, if it is one's, of whose revisions something changed.
+    pub(super) fn enqueue_daemon_set_of_revision(&mut self, now: Now, uid: &Uid) {
+        if let Some(name) = self.cache.daemon_set_name(uid).cloned() {
+            self.unsettle(&name);
+            self.enqueue_all(now, vec![name]);
+        }
+    }
+
+    /// Takes in which nodes of a snapshot the plan for it calls settled.
+    pub(super) fn learn_of_nodes(&mut self, name: &Name, gathered: &Gathered, settled: &SettledNodes) {
+        let (Some(scene), Some(set)) = (&gathered.daemon, gathered.subject.daemon_set()) else { return };
+        let Some(attention) = self.attention.get_mut(name) else { return };
+        let (cache, uid) = (&self.cache, &set.metadata.uid);
+        attention.learn(&scene.nodes, settled, cache.nodes_with_pods_of(uid));
+        attention.prune(|node| cache.node(node).is_some() || cache.has_pods_at(uid, node));
     }
 
     /// Queues the DaemonSets that would adopt a Pod without a controller.
@@ -68,7 +89,26 @@ impl Controller {
             (was != is || is_another && (is.should_run || is.should_continue)).then(|| name.clone())
         };
         let sets: Vec<Name> = self.cache.daemon_sets().filter_map(concerns).collect();
+        if let Some(node) = after.or(before) {
+            for name in &sets {
+                self.touch(name, &node.metadata.name);
+            }
+        }
         self.enqueue_all(now, sets);
+    }
+
+    /// Lets the next snapshot of a DaemonSet show this node.
+    fn touch(&mut self, name: &Name, node: &Str) {
+        if let Some(attention) = self.attention.get_mut(name) {
+            attention.touch(node);
+        }
+    }
+
+    /// Lets the next snapshot of a DaemonSet show all nodes.
+    fn unsettle(&mut self, name: &Name) {
+        if let Some(attention) = self.attention.get_mut(name) {
+            attention.forget();
+        }
     }
 
     fn enqueue_all(&mut self, now: Now, sets: Vec<Name>) {

@@ -47,6 +47,7 @@ impl Controller {
                 return self.core_fault(now, &run, notice);
             }
         };
+        let settled = plan.settled.clone();
         let checked = match check(plan, &run.gathered) {
             Ok(checked) => checked,
             Err(defect) => {
@@ -54,6 +55,9 @@ impl Controller {
                 return self.core_fault(now, &run, notice);
             }
         };
+        if let Key::DaemonSet(name) = &run.key {
+            self.learn_of_nodes(name, &run.gathered, &settled);
+        }
         let mut execution = Execution::new(run.key.clone(), run.term, checked, run.gathered);
         execution.sync = run.sync;
         execution.start_creates_fast = self.paces.get(&run.key).is_some_and(|pace| pace.creates_succeed);
@@ -92,7 +96,8 @@ impl Controller {
             Key::DaemonSet(name) => {
                 let pace = self.paces.entry(key.clone()).or_default();
                 let flags = &self.config.daemon_set;
-                let gathered = snapshot::daemon_set(&self.cache, name, flags, now, &carried);
+                let look = self.attention.entry(name.clone()).or_default().look();
+                let gathered = snapshot::daemon_set(&self.cache, name, flags, now, &carried, &look);
                 pace.looks(now, gathered.as_ref().map_or(0, |gathered| gathered.children.len()));
                 gathered
             }

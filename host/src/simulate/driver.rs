@@ -117,6 +117,14 @@ impl Driver {
         }
     }
 
+    /// Lets time pass to `instant`, milliseconds from the start, though nothing will happen by then.
+    pub fn rest_until(&mut self, instant: u64) {
+        if instant > self.progress.virtual_ms {
+            self.go_to(instant);
+        }
+        self.progress.at_rest = false;
+    }
+
     /// Does all that is due now, outputs of the state machine included.
     fn settle_instant(&mut self) {
         let now = self.now();

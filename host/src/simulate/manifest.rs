@@ -12,6 +12,10 @@ const MAX_DOCUMENTS: usize = 100_000;
 /// Most scalars, lists and maps in one file.
 const MAX_NODES: usize = 10_000_000;
 
+/// Annotation of an object that is applied so many seconds after the start of the simulation, and not at the start: what
+/// is there by then is changed.
+pub const APPLY_AFTER: &str = "sandbox.windlass.dev/apply-after-seconds";
+
 /// One object of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
@@ -23,6 +27,8 @@ pub struct Document {
     pub title: String,
     /// The object as JSON.
     pub text: String,
+    /// When it is applied, milliseconds after the start; absent: at the start.
+    pub apply_at_ms: Option<u64>,
 }
 
 impl Document {
@@ -37,7 +43,21 @@ impl Document {
         let title = name
             .and_then(Value::as_str)
             .map_or_else(|| called.to_owned(), |name| format!("{called} {name:?}"));
-        Self { place, kind, title, text: object.to_string() }
+        Self { place, kind, title, text: object.to_string(), apply_at_ms: None }
+    }
+
+    /// The document that `object` makes, applied when its annotation [`APPLY_AFTER`] says so.
+    fn timed(place: Place, object: &Value) -> Result<Self, ManifestFault> {
+        let document = Self::new(place, object);
+        let Some(asked) = object.pointer("/metadata/annotations").and_then(|all| all.get(APPLY_AFTER)) else {
+            return Ok(document);
+        };
+        let seconds = asked.as_str().and_then(|text| text.parse::<u32>().ok());
+        let Some(seconds) = seconds else {
+            let Self { place, title, .. } = document;
+            return Err(ManifestFault::ApplyAfter { place, object: title, found: asked.to_string() });
+        };
+        Ok(Self { apply_at_ms: Some(u64::from(seconds) * 1_000), ..document })
     }
 }
 
@@ -84,6 +104,15 @@ pub enum ManifestFault {
         /// Why.
         error: ApplyError,
     },
+    /// The annotation [`APPLY_AFTER`] says no time.
+    ApplyAfter {
+        /// Where the document stands.
+        place: Place,
+        /// Kind and name as written.
+        object: String,
+        /// What the annotation says.
+        found: String,
+    },
     /// There is no object at all.
     Empty {
         /// Name of the file.
@@ -110,6 +139,10 @@ impl fmt::Display for ManifestFault {
                 write!(formatter, "{place}: {object} is refused: {}", causes(&status.message))
             }
             Self::Apply { place, object, error } => write!(formatter, "{place}: {object}: {error}"),
+            Self::ApplyAfter { place, object, found } => write!(
+                formatter,
+                "{place}: {object}: {APPLY_AFTER} takes whole seconds in quotes, such as \"600\"; this is {found}"
+            ),
             Self::Empty { source } => write!(formatter, "{source}: there is no manifest in it"),
         }
     }
@@ -163,7 +196,7 @@ fn push(documents: &mut Vec<Document>, place: &Place, value: Value) -> Result<()
     }
     let mut value = value;
     remove_nulls(&mut value);
-    documents.push(Document::new(place.clone(), &value));
+    documents.push(Document::timed(place.clone(), &value)?);
     Ok(())
 }
 
@@ -236,6 +269,21 @@ mod tests {
                 ("jobs.yaml:7".to_owned(), r#"{"kind":"Node"}"#),
             ]
         );
+    }
+
+    #[test]
+    fn an_annotation_says_when_a_document_is_applied() {
+        let timed = |seconds: &str| {
+            format!("kind: Job\nmetadata: {{name: a, annotations: {{{APPLY_AFTER}: {seconds}}}}}\n")
+        };
+        let documents = read_documents("jobs.yaml", &timed("\"90\"")).expect("a document");
+        assert_eq!(documents[0].apply_at_ms, Some(90_000));
+        for (seconds, found) in [("90", "90"), ("\"soon\"", "\"soon\""), ("\"-1\"", "\"-1\"")] {
+            let told = format!(
+                "jobs.yaml:1: Job \"a\": {APPLY_AFTER} takes whole seconds in quotes, such as \"600\"; this is {found}"
+            );
+            assert_eq!(fault(&timed(seconds)), told);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::daemon_set::revision;
-use windlass_core::kube::{ControllerRevision, DaemonTemplate, Node, daemon_pod_columns, node_columns};
+use windlass_core::kube::{ControllerRevision, DaemonTemplate, Node, Str, daemon_pod_columns, node_columns};
 use windlass_core::view::{DaemonSetFlags, DaemonSetSnapshot};
 
 use super::{Carried, Gathered, KnownPods, Subject};
@@ -15,7 +15,7 @@ use crate::key::{KeyKind, Name};
 /// What the positions of a DaemonSet's snapshot stand for, besides its Pods.
 #[derive(Clone, Debug)]
 pub struct DaemonScene {
-    /// The node at each position.
+    /// The node at each position; those that are settled are left out.
     pub nodes: Vec<Arc<Node>>,
     /// The revision at each position.
     pub revisions: Vec<Arc<ControllerRevision>>,
@@ -23,7 +23,21 @@ pub struct DaemonScene {
     pub template: Arc<DaemonTemplate>,
 }
 
-/// The snapshot of a DaemonSet, or `None` if it is not cached, or has a template that is none of a Pod.
+/// The nodes that a snapshot shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// All of them.
+    Everywhere,
+    /// Some.
+    At {
+        /// Their names; some may be gone.
+        nodes: Vec<Str>,
+        /// How many others were settled with a Pod.
+        settled: u32,
+    },
+}
+
+/// The snapshot of a DaemonSet, showing the nodes of `look`, or `None` if it is not cached, or has a template that is none of a Pod.
 #[must_use]
 pub fn daemon_set(
     cache: &Cache,
@@ -31,13 +45,19 @@ pub fn daemon_set(
     flags: &DaemonSetFlags,
     now: Now,
     carried: &Carried,
+    look: &Look,
 ) -> Option<Gathered> {
     let entry = cache.daemon_set(name)?;
     let meaning = entry.meaning.as_ref().ok()?;
     let template = &meaning.template;
-    let nodes: Vec<Arc<Node>> = cache.nodes().cloned().collect();
+    let (nodes, settled): (Vec<Arc<Node>>, u32) = match look {
+        Look::Everywhere => (cache.nodes().cloned().collect(), 0),
+        Look::At { nodes, settled } => {
+            (nodes.iter().filter_map(|name| cache.node(name).cloned()).collect(), *settled)
+        }
+    };
     let (shapes, columns) = node_columns(nodes.iter().map(|node| &**node), &template.placement);
-    let children = children(cache, entry);
+    let children = children(cache, entry, look);
     let revisions = revisions(cache, entry);
     let (set, metadata) = (&entry.set, &entry.set.metadata);
     let new_name = revision::name(&metadata.name, &template.hash);
@@ -49,6 +69,7 @@ pub fn daemon_set(
         shapes,
         pods: daemon_pod_columns(children.iter().map(|child| &*child.pod), set, &columns),
         nodes: columns,
+        settled,
         revisions: revisions.iter().map(|revision| revision.owned_row(set, template)).collect(),
         taken: taken.map(|revision| revision.taken(set, template)),
         live_owner: carried.live_owner,
@@ -65,10 +86,13 @@ pub fn daemon_set(
     })
 }
 
-/// The set's Pods, and those without a controller that it would adopt; by name.
-fn children(cache: &Cache, entry: &DaemonSetEntry) -> Vec<Arc<PodEntry>> {
+/// The set's Pods for the nodes that are looked at, and those without a controller that it would adopt; by name.
+fn children(cache: &Cache, entry: &DaemonSetEntry, look: &Look) -> Vec<Arc<PodEntry>> {
     let metadata = &entry.set.metadata;
-    let mut children = cache.pods_of(&metadata.uid);
+    let mut children = match look {
+        Look::Everywhere => cache.pods_of(&metadata.uid),
+        Look::At { nodes, .. } => cache.pods_at(&metadata.uid, nodes),
+    };
     let owned = children.len();
     let orphans = cache.pods_without_controller(&metadata.namespace);
     children.extend(

@@ -9,6 +9,7 @@
 //! program.
 
 mod audit;
+mod daemon;
 mod jobs;
 mod kubelet;
 mod process;

@@ -37,6 +37,15 @@ impl Client {
         }
     }
 
+    /// Creates what belongs to an object, and returns whether that was there.
+    pub(crate) async fn create_if_there(&self, path: &str, object: &Value) -> Result<bool> {
+        match self.send(Method::POST, path, "application/json", object).await? {
+            200 | 201 => Ok(true),
+            404 | 409 => Ok(false),
+            code => bail!("POST {path} was answered with {code}"),
+        }
+    }
+
     /// Changes an object by a merge patch, and returns whether it was there; one of another uid than the patch names is not.
     pub(crate) async fn patch(&self, path: &str, patch: &Value) -> Result<bool> {
         self.patch_as("application/merge-patch+json", path, patch).await

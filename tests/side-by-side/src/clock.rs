@@ -30,6 +30,12 @@ pub(crate) fn time(unix_seconds: i64) -> String {
     jiff::Timestamp::from_second(unix_seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
+/// The present microsecond since the Unix epoch.
+pub(crate) fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// The present second since the Unix epoch.
 pub(crate) fn unix_seconds() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -23,12 +23,10 @@ use self::scenarios::{Declared, Scenario};
 use self::state::State;
 use self::world::World;
 use crate::client::{Client, PAUSE};
-use crate::side::{REPLACED, Side};
+use crate::side::{DAEMON_SETS, REPLACED, Side};
 
 /// The user as whom scripts act.
 const SCRIPT_USER: &str = "script";
-/// The built-in controller of DaemonSets, which `windlass run` takes the place of where it is told to.
-const DAEMON_SETS: &str = "daemonset-controller";
 /// Those that `windlass run` is told to run.
 const CONTROLLERS: &str = "job,cron-job,daemon-set";
 /// Built-in controllers that both sides run with.

@@ -14,6 +14,9 @@ pub(crate) const CONTROLLER_USER: &str = "administrator";
 /// The built-in controllers that `windlass run` takes the place of.
 pub(crate) const REPLACED: &str = "job-controller,ttl-after-finished-controller,cronjob-controller";
 
+/// The built-in controller of DaemonSets, which `windlass run` takes the place of where it is told to.
+pub(crate) const DAEMON_SETS: &str = "daemonset-controller";
+
 /// Which controller runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -38,10 +41,12 @@ impl Side {
         if pair.is_multiple_of(2) { [Self::BuiltIn, Self::Windlass] } else { [Self::Windlass, Self::BuiltIn] }
     }
 
-    /// A control plane with this controller and nothing else that acts; `flags` are further ones of the controller.
-    pub(crate) fn start(self, windlass: &Path, flags: &[String]) -> Result<ControlPlane> {
+    /// A control plane with this controller, of Jobs or of DaemonSets, and nothing else that acts; `flags` are further
+    /// ones of the controller.
+    pub(crate) fn start(self, windlass: &Path, flags: &[String], daemon_sets: bool) -> Result<ControlPlane> {
+        let built_in = if daemon_sets { DAEMON_SETS } else { REPLACED };
         let controllers = match self {
-            Self::BuiltIn => BuiltInControllers::List(REPLACED.to_owned()),
+            Self::BuiltIn => BuiltInControllers::List(built_in.to_owned()),
             Self::Windlass => BuiltInControllers::None,
         };
         // Members of system:masters are exempt from the server's flow control, as the controller's user is.
@@ -66,7 +71,9 @@ impl Side {
         })?;
         if self == Self::Windlass {
             let kubeconfig = plane.kubeconfig().display().to_string();
-            let fixed = ["run", "--kubeconfig", &kubeconfig, "--bind-address", "127.0.0.1:0"];
+            let ours = if daemon_sets { "daemon-set" } else { "job,cron-job" };
+            let fixed =
+                ["run", "--kubeconfig", &kubeconfig, "--bind-address", "127.0.0.1:0", "--controllers", ours];
             let arguments =
                 fixed.iter().map(|text| (*text).to_owned()).chain(flags.iter().cloned()).collect();
             plane.start_beside(self.program(), windlass, arguments)?;

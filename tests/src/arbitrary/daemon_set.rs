@@ -65,10 +65,12 @@ pub fn daemon_set_scene() -> impl Strategy<Value = DaemonSetScene> {
 /// Snapshots of DaemonSets; about one in eight contradicts itself.
 pub fn daemon_set_snapshot() -> impl Strategy<Value = DaemonSetSnapshot> {
     let carried = (option::weighted(0.4, live_owner()), memo());
+    let settled = prop_oneof![3 => Just(0), 2 => 0..1_000_u32, 1 => any::<u32>()];
     let damage = option::weighted(0.15, 0..12_usize);
-    (now_ms(), flags(), daemon_set_scene(), carried, damage).prop_map(
-        |(now_ms, flags, scene, (live_owner, memo), damage)| {
-            let mut snapshot = DaemonSetSnapshot { now_ms, flags, live_owner, memo, ..snapshot_of(&scene) };
+    (now_ms(), flags(), daemon_set_scene(), settled, carried, damage).prop_map(
+        |(now_ms, flags, scene, settled, (live_owner, memo), damage)| {
+            let mut snapshot =
+                DaemonSetSnapshot { now_ms, flags, settled, live_owner, memo, ..snapshot_of(&scene) };
             if let Some(damage) = damage {
                 spoil(&mut snapshot, damage);
             }
@@ -93,6 +95,7 @@ fn snapshot_of(scene: &DaemonSetScene) -> DaemonSetSnapshot {
         flags: DaemonSetFlags::default(),
         set: Arc::new(daemon_set_view(set, &template)),
         shapes,
+        settled: 0,
         pods: daemon_pod_columns(pods.iter().filter(is_seen), set, &nodes),
         nodes,
         revisions: seen.map(|revision| revision.owned_row(set, &template)).collect(),

@@ -26,7 +26,7 @@ use windlass_host::cache::Cache;
 use windlass_host::check;
 use windlass_host::engine::{Engine, SharedPolicy};
 use windlass_host::key::Name;
-use windlass_host::snapshot::{self, Carried, Gathered};
+use windlass_host::snapshot::{self, Carried, Gathered, Look};
 
 use super::Cluster;
 use super::world::{EPOCH_S, NAMESPACE, uid};
@@ -151,7 +151,8 @@ impl DaemonWorld {
     fn gather(&self) -> Result<Gathered> {
         let now = Now { monotonic_ms: 0, unix_ms: self.now_ms };
         let name = Name::of(&self.set.metadata);
-        let gathered = snapshot::daemon_set(&self.cache(), &name, &self.flags, now, &self.carried);
+        let gathered =
+            snapshot::daemon_set(&self.cache(), &name, &self.flags, now, &self.carried, &Look::Everywhere);
         gathered.context("no DaemonSet, or one whose template is none of a Pod")
     }
 

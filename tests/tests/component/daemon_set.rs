@@ -17,7 +17,7 @@ use windlass_host::engine::native::NativeEngine;
 use windlass_host::engine::wasm::{Options, WasmEngine};
 use windlass_host::engine::{Engine, Snapshot};
 use windlass_host::key::Name;
-use windlass_host::snapshot::{self, Carried, Gathered};
+use windlass_host::snapshot::{self, Carried, Gathered, Look};
 use windlass_tests::arbitrary::{self, DaemonSetScene};
 
 #[test]
@@ -77,7 +77,7 @@ fn gather(scene: &DaemonSetScene, alive: bool) -> Gathered {
     let live_owner = alive.then_some(windlass_core::view::LiveOwner::Alive);
     let carried = Carried { live_owner, ..Carried::default() };
     let name = Name::of(&scene.set.metadata);
-    snapshot::daemon_set(&cache, &name, &DaemonSetFlags::default(), now, &carried).unwrap()
+    snapshot::daemon_set(&cache, &name, &DaemonSetFlags::default(), now, &carried, &Look::Everywhere).unwrap()
 }
 
 /// A plan in a few words: its steps, what each follows, and the objects that it is about.

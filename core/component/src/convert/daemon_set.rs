@@ -25,6 +25,7 @@ pub(crate) fn daemon_set_snapshot(snapshot: wit_daemon_set::Snapshot) -> DaemonS
             name: snapshot.nodes.name.into_iter().map(Into::into).collect(),
             shape: snapshot.nodes.shape,
         },
+        settled: snapshot.settled,
         pods: columns(snapshot.pods),
         revisions: snapshot.revisions.into_iter().map(owned_revision).collect(),
         taken: snapshot.taken.map(taken),

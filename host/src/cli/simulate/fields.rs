@@ -1,6 +1,7 @@
 //! Fields that the API does not have: the API server drops them, and kubectl has it refuse them, so that a slip of
 //! the pen is not a silent default.
 
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use serde::Serialize;
@@ -17,6 +18,7 @@ pub(super) fn refusal(document: &Document) -> Option<String> {
     let problem = match (version, kind) {
         ("batch/v1", "CronJob") => problem::<CronJob>(&written),
         ("batch/v1", "Job") => problem::<Job>(&written),
+        ("apps/v1", "DaemonSet") => problem::<DaemonSet>(&written),
         ("v1", "Pod") => problem::<Pod>(&written),
         ("v1", "Node") => problem::<Node>(&written),
         ("v1", "Namespace") => problem::<Namespace>(&written),

@@ -13,7 +13,8 @@ use windlass_core::kube::{
     ConditionStatus, JobCondition, OnExitCodesOperator, PodFailurePolicyAction, PodFailurePolicyRule, Time,
 };
 use windlass_core::plan::{
-    Action, Dependency, EventRecord, JobStatusWrite, Needs, Plan, PodSlot, Read, Step, SyncAction,
+    Action, Dependency, EventRecord, JobStatusWrite, Needs, Plan, PodSlot, Read, SettledNodes, Step,
+    SyncAction,
 };
 use windlass_core::policy::backoff;
 use windlass_core::view::{
@@ -68,6 +69,7 @@ pub(super) fn plan(plan: wit::Plan) -> Plan {
             wit::SyncAction::PodsDeleted => SyncAction::PodsDeleted,
         },
         memo: plan.memo,
+        settled: SettledNodes { with_pod: plan.settled.with_pod, without: plan.settled.without },
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -34,14 +35,21 @@ pub(crate) struct Audited {
     pub(crate) end_to_counted: Lags,
 }
 
-/// Reads the log; `uids` are those of the Pods of `namespace`, by name.
-pub(crate) fn read(log: &Path, namespace: &str, uids: &BTreeMap<String, String>) -> Result<Audited> {
+/// Reads what the server received in `span`, microseconds of the epoch; `uids` are those of the Pods of `namespace`, by
+/// name.
+pub(crate) fn read(
+    log: &Path,
+    namespace: &str,
+    uids: &BTreeMap<String, String>,
+    span: Range<i64>,
+) -> Result<Audited> {
     let mut seen = Seen::default();
     let file = File::open(log).with_context(|| format!("could not open {}", log.display()))?;
     for line in BufReader::new(file).lines() {
         let entry: Entry =
             serde_json::from_str(&line?).context("a line of the audit log is not understood")?;
-        if entry.object.namespace == namespace && entry.stage == "ResponseComplete" {
+        let is_meant = entry.object.namespace == namespace && entry.stage == "ResponseComplete";
+        if is_meant && span.contains(&micros(&entry.received)?) {
             seen.note(entry)?;
         }
     }
@@ -284,7 +292,7 @@ mod tests {
         let mut log = tempfile::NamedTempFile::new()?;
         std::io::Write::write_all(&mut log, lines.join("\n").as_bytes())?;
         let uids = BTreeMap::from([("j-aaaaa".to_owned(), "u1".to_owned())]);
-        let audited = read(log.path(), "n", &uids)?;
+        let audited = read(log.path(), "n", &uids, 0..i64::MAX)?;
         let expected = [("create jobs", 2), ("patch pods", 3), ("update jobs/status", 4)];
         let expected = BTreeMap::from(expected.map(|(what, count)| (what.to_owned(), count)));
         assert_eq!(audited.requests, expected);
@@ -293,6 +301,9 @@ mod tests {
         assert_eq!(audited.freed_again, 1);
         let lags = [audited.end_to_freed, audited.end_to_counted, audited.end_to_complete];
         assert_eq!(lags.map(|lags| lags.percentile(50)), [Some(20.0), Some(40.0), Some(50.0)]);
+        let minute = 29_453_760 * 60_000_000;
+        let later = read(log.path(), "n", &uids, minute + 37_000..minute + 50_000)?;
+        assert_eq!(later.requests, BTreeMap::from([("update jobs/status".to_owned(), 1)]));
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Runs Pods and ends them: what a kubelet says to the API server, and nothing else.
+//! Runs Pods and ends them: what a kubelet says to the API server, and nothing else; of a DaemonSet's Pods what the
+//! scheduler says, too.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::client::{Client, PAUSE};
-use crate::clock;
+use crate::clock::{self, Stopwatch};
 
 /// By this field manager the audit log tells the patch that ends a Pod from the one that starts it.
 pub(crate) const END_MANAGER: &str = "pod-end";
@@ -25,21 +26,39 @@ pub(crate) struct Kubelet {
     task: JoinHandle<()>,
 }
 
+/// How long Pods live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Life {
+    /// They end well after so long.
+    Ends(Duration),
+    /// They run until somebody deletes them.
+    Stays,
+}
+
 struct Shared {
     client: Client,
-    run_time: Duration,
+    life: Life,
     slots: Semaphore,
-    /// The uid of each Pod that was seen, by its name with its namespace before it.
-    pods: Mutex<BTreeMap<String, String>>,
+    /// Each Pod that was seen, by its name with its namespace before it.
+    pods: Mutex<BTreeMap<String, Seen>>,
     fault: Mutex<Option<anyhow::Error>>,
 }
 
+/// A Pod that was seen.
+struct Seen {
+    uid: String,
+    is_terminating: bool,
+    /// When it was seen first, and the node that it names.
+    at: Stopwatch,
+    node: Option<String>,
+}
+
 impl Kubelet {
-    /// Begins to watch for Pods, each of which runs for `run_time`.
-    pub(crate) fn start(client: Client, run_time: Duration) -> Self {
+    /// Begins to watch for Pods, each of which lives so long.
+    pub(crate) fn start(client: Client, life: Life) -> Self {
         let shared = Arc::new(Shared {
             client,
-            run_time,
+            life,
             slots: Semaphore::new(MAX_IN_FLIGHT),
             pods: Mutex::default(),
             fault: Mutex::default(),
@@ -57,11 +76,23 @@ impl Kubelet {
             return Err(fault);
         }
         let pods = self.shared.pods.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = pods.iter().filter_map(|(key, uid)| {
+        let own = pods.iter().filter_map(|(key, seen)| {
             let (place, name) = key.split_once('/')?;
-            (place == namespace).then(|| (name.to_owned(), uid.clone()))
+            (place == namespace).then(|| (name.to_owned(), seen.uid.clone()))
         });
         Ok(own.collect())
+    }
+
+    /// How long ago the first Pod of each node was seen.
+    pub(crate) fn seen_on_nodes(&self) -> BTreeMap<String, Duration> {
+        let mut ages = BTreeMap::new();
+        for seen in self.shared.pods.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            if let Some(node) = &seen.node {
+                let age = ages.entry(node.clone()).or_insert_with(|| seen.at.elapsed());
+                *age = seen.at.elapsed().max(*age);
+            }
+        }
+        ages
     }
 }
 
@@ -76,10 +107,8 @@ impl Shared {
         loop {
             // A watch that ends is begun again; it then starts with everything that is there.
             let watched = self.client.watch("/api/v1/pods", |event: Event| {
-                let Metadata { name, namespace, uid } = event.object.metadata;
-                let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-                if pods.insert(format!("{namespace}/{name}"), uid).is_none() {
-                    tokio::spawn(self.clone().run(namespace, name));
+                if event.kind != "DELETED" {
+                    self.see(event.object);
                 }
             });
             if let Err(error) = watched.await {
@@ -89,19 +118,64 @@ impl Shared {
         }
     }
 
-    async fn run(self: Arc<Self>, namespace: String, name: String) {
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/status?fieldManager=");
-        let started = clock::now();
-        let lived = async {
-            if self.patch(&format!("{path}pod-start"), &running(&started)).await? {
-                tokio::time::sleep(self.run_time).await;
-                self.patch(&format!("{path}{END_MANAGER}"), &ended(&started, &clock::now())).await?;
+    /// Starts a Pod that is new, and ends one whose deletion was asked for.
+    fn see(self: &Arc<Self>, pod: Pod) {
+        let Metadata { name, namespace, uid, deletion_timestamp } = pod.metadata;
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let is_terminating = deletion_timestamp.is_some();
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = pods.get_mut(&format!("{namespace}/{name}")).filter(|known| known.uid == uid);
+        let was_terminating = known.as_ref().is_some_and(|known| known.is_terminating);
+        match known {
+            Some(known) => known.is_terminating = is_terminating,
+            None => {
+                let is_bound = pod.spec.node_name.is_some();
+                let node = pod.spec.node_name.or_else(|| pod.spec.affinity.and_then(only_node));
+                let target = node.clone().filter(|_| !is_bound);
+                let seen = Seen { uid: uid.clone(), is_terminating, at: Stopwatch::start(), node };
+                pods.insert(format!("{namespace}/{name}"), seen);
+                tokio::spawn(self.clone().noting_faults(self.clone().run(path.clone(), target)));
             }
-            anyhow::Ok(())
-        };
-        if let Err(error) = lived.await {
+        }
+        if is_terminating && !was_terminating {
+            tokio::spawn(self.clone().noting_faults(self.clone().end(path, uid)));
+        }
+    }
+
+    async fn noting_faults(self: Arc<Self>, work: impl Future<Output = Result<()>>) {
+        if let Err(error) = work.await {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
+    }
+
+    /// Binds a Pod to its node, where it is not yet, and runs it.
+    async fn run(self: Arc<Self>, path: String, target: Option<String>) -> Result<()> {
+        if let Some(node) = target {
+            let binding = json!({
+                "apiVersion": "v1", "kind": "Binding", "target": { "kind": "Node", "name": node },
+            });
+            let _slot = self.slots.acquire().await?;
+            if !self.client.create_if_there(&format!("{path}/binding"), &binding).await? {
+                return Ok(());
+            }
+        }
+        let started = clock::now();
+        let status = format!("{path}/status?fieldManager=");
+        if self.patch(&format!("{status}pod-start"), &running(&started)).await?
+            && let Life::Ends(after) = self.life
+        {
+            tokio::time::sleep(after).await;
+            self.patch(&format!("{status}{END_MANAGER}"), &ended(&started, &clock::now())).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets a Pod go that was deleted, as a kubelet does once its containers have stopped.
+    async fn end(self: Arc<Self>, path: String, uid: String) -> Result<()> {
+        let _slot = self.slots.acquire().await?;
+        let options = json!({ "gracePeriodSeconds": 0, "preconditions": { "uid": uid } });
+        self.client.delete(&path, &options).await?;
+        Ok(())
     }
 
     async fn patch(&self, path: &str, patch: &Value) -> Result<bool> {
@@ -155,19 +229,40 @@ fn container_statuses(ready: bool, state: &Value) -> Value {
     }])
 }
 
+/// The node that the affinity names which the controller of DaemonSets writes.
+fn only_node(affinity: Value) -> Option<String> {
+    let terms = affinity
+        .pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0")?;
+    Some(terms.pointer("/matchFields/0/values/0")?.as_str()?.to_owned())
+}
+
 #[derive(Deserialize)]
 struct Event {
+    #[serde(rename = "type")]
+    kind: String,
     object: Pod,
 }
 
 #[derive(Deserialize)]
 struct Pod {
     metadata: Metadata,
+    #[serde(default)]
+    spec: Spec,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     name: String,
     namespace: String,
     uid: String,
+    #[serde(default)]
+    deletion_timestamp: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    node_name: Option<String>,
+    affinity: Option<Value>,
 }

@@ -1,8 +1,11 @@
 //! What one run came to.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::audit::Audited;
+use super::daemon::Phases;
+use super::run::Spent;
 
 /// Verbs that change nothing.
 const READS: [&str; 3] = ["get", "list", "watch"];
@@ -20,6 +23,8 @@ pub(crate) struct Sample {
     pub(crate) peak_memory_mib: f64,
     /// What the audit log says.
     pub(crate) audited: Audited,
+    /// What the workload `nodes` alone has.
+    pub(crate) phases: Option<Phases>,
 }
 
 /// Lags in milliseconds, ascending.
@@ -46,6 +51,18 @@ impl Lags {
 }
 
 impl Sample {
+    /// What a run came to that took so long.
+    pub(crate) fn of(wall: Duration, before: &Spent, after: &Spent, audited: Audited) -> Self {
+        Self {
+            wall_seconds: wall.as_secs_f64(),
+            controller_cpu_seconds: after.controller_cpu_seconds - before.controller_cpu_seconds,
+            api_server_cpu_seconds: after.api_server_cpu_seconds - before.api_server_cpu_seconds,
+            peak_memory_mib: after.peak_memory_mib,
+            audited,
+            phases: None,
+        }
+    }
+
     /// Requests of one kind, such as `create pods`.
     pub(crate) fn requests(&self, what: &str) -> f64 {
         self.audited.requests.get(what).copied().unwrap_or_default() as f64
@@ -53,16 +70,28 @@ impl Sample {
 
     /// Requests that change an object, those for Events apart.
     pub(crate) fn writes(&self) -> f64 {
-        self.count(|verb, resource| resource != "events" && !READS.contains(&verb))
+        self.audited.writes()
     }
 
     /// Requests that create or change an Event.
     pub(crate) fn event_writes(&self) -> f64 {
-        self.count(|verb, resource| resource == "events" && !READS.contains(&verb))
+        self.audited.count(|verb, resource| resource == "events" && !READS.contains(&verb))
+    }
+}
+
+impl Audited {
+    /// Requests that change an object, those for Events apart.
+    pub(crate) fn writes(&self) -> f64 {
+        self.count(|verb, resource| resource != "events" && !READS.contains(&verb))
+    }
+
+    /// All requests, those for Events apart.
+    pub(crate) fn requests_but_events(&self) -> f64 {
+        self.count(|_, resource| resource != "events")
     }
 
     fn count(&self, is_meant: impl Fn(&str, &str) -> bool) -> f64 {
-        let requests = self.audited.requests.iter();
+        let requests = self.requests.iter();
         let meant =
             requests.filter(|(what, _)| what.split_once(' ').is_some_and(|(verb, of)| is_meant(verb, of)));
         meant.map(|(_, count)| *count).sum::<u64>() as f64
@@ -72,9 +101,28 @@ impl Sample {
 /// One line for whoever waits for the rest.
 impl fmt::Display for Sample {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { wall_seconds, controller_cpu_seconds, api_server_cpu_seconds, peak_memory_mib, audited } =
-            self;
+        let Self {
+            wall_seconds,
+            controller_cpu_seconds,
+            api_server_cpu_seconds,
+            peak_memory_mib,
+            audited,
+            phases,
+        } = self;
         let milliseconds = |lags: &Lags, percent| lags.percentile(percent).unwrap_or(f64::NAN);
+        if let Some(phases) = phases {
+            return write!(
+                formatter,
+                "wall {wall_seconds:.1} s, CPU {controller_cpu_seconds:.2} s, API server {api_server_cpu_seconds:.1} s, \
+                 {peak_memory_mib:.0} MiB, node to Pod {:.0}/{:.0} ms, created with {:?}, rolled with {:?}, \
+                 refused {:?}",
+                milliseconds(&phases.joins, 50),
+                milliseconds(&phases.joins, 99),
+                phases.creation.requests,
+                phases.roll.requests,
+                audited.refused,
+            );
+        }
         write!(
             formatter,
             "skew {:.0}/{:.0} ms, wall {wall_seconds:.1} s, CPU {controller_cpu_seconds:.2} s, API server {api_server_cpu_seconds:.1} s, \

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::daemon;
 use super::sample::Sample;
 use super::workload::{Name, Workload};
 
@@ -51,6 +52,15 @@ pub(crate) fn render(results: &[(Workload, Vec<Pair>)]) -> String {
     let mut text = String::new();
     for (workload, pairs) in results {
         let Workload { name, jobs, cron_jobs, completions, parallelism, .. } = workload;
+        if *name == Name::Nodes {
+            let (nodes, more) = (daemon::NODES, daemon::MORE_NODES);
+            let _infallible = writeln!(
+                text,
+                "{name}: a DaemonSet on {nodes} nodes, rolled a tenth at a time, then on {more} more, {} pairs of runs",
+                pairs.len()
+            );
+            continue;
+        }
         let made_by = if *cron_jobs > 0 {
             format!("{cron_jobs} CronJobs that are due every minute, ")
         } else {
@@ -79,6 +89,11 @@ pub(crate) fn render(results: &[(Workload, Vec<Pair>)]) -> String {
 }
 
 fn measures(workload: &Workload) -> Vec<Measure> {
+    if workload.name == Name::Nodes {
+        let mut all = of_nodes();
+        all.extend(costs(workload));
+        return all;
+    }
     let mut all = lags(workload);
     all.extend(requests(workload));
     all.extend(costs(workload));
@@ -117,6 +132,31 @@ fn lags(workload: &Workload) -> Vec<Measure> {
         ]);
     }
     all
+}
+
+fn of_nodes() -> Vec<Measure> {
+    vec![
+        measure(
+            "creation: requests but Events",
+            "a Pod",
+            |s, w| w.a_pod(s.phases.as_ref()?.creation.requests_but_events()),
+            Some(Target::AtMost(1.03)),
+        ),
+        measure(
+            "roll: writes but Events",
+            "a Pod",
+            |s, w| w.a_pod(s.phases.as_ref()?.roll.writes()),
+            Some(Target::AtMost(2.03)),
+        ),
+        measure(
+            "node to Pod, p50",
+            "ms",
+            |s, _| s.phases.as_ref()?.joins.percentile(50),
+            Some(Target::RatioAtMost(1.0)),
+        ),
+        measure("node to Pod, p99", "ms", |s, _| s.phases.as_ref()?.joins.percentile(99), None),
+        measure("requests refused", "", |s, _| Some(s.audited.refused.values().sum::<u64>() as f64), None),
+    ]
 }
 
 fn requests(workload: &Workload) -> Vec<Measure> {
@@ -172,9 +212,10 @@ fn costs(workload: &Workload) -> Vec<Measure> {
     let cpu = match workload.name {
         Name::Thousand => Some(Target::RatioAtMost(0.7)),
         Name::Burst => Some(Target::RatioAtMost(0.5)),
+        Name::Nodes => Some(Target::RatioAtMost(0.6)),
         Name::Trickle | Name::Large | Name::Cron => None,
     };
-    let memory = (workload.name == Name::Large).then_some(Target::RatioAtMost(0.35));
+    let memory = matches!(workload.name, Name::Large | Name::Nodes).then_some(Target::RatioAtMost(0.35));
     vec![
         measure("CPU", "s", |s, _| Some(s.controller_cpu_seconds), cpu),
         measure("peak memory", "MiB", |s, _| Some(s.peak_memory_mib), memory),

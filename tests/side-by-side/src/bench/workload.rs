@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::daemon;
+
 /// How many one-Pod Jobs `trickle` creates: enough for a 99th percentile that two stragglers do not make.
 const TRICKLE_JOBS: u32 = 200;
 /// How often `trickle` creates one.
@@ -39,6 +41,8 @@ pub(crate) enum Name {
     Burst,
     /// 500 CronJobs of one-Pod Jobs that are all due every minute.
     Cron,
+    /// A DaemonSet on 1,000 nodes that is created, rolled a tenth at a time, and gets 100 nodes more.
+    Nodes,
 }
 
 impl fmt::Display for Name {
@@ -49,6 +53,7 @@ impl fmt::Display for Name {
             Self::Thousand => "thousand",
             Self::Burst => "burst",
             Self::Cron => "cron",
+            Self::Nodes => "nodes",
         })
     }
 }
@@ -85,6 +90,8 @@ pub(crate) fn all(completions: u32, parallelism: u32) -> Vec<Workload> {
         one_job(Name::Thousand, THOUSAND_PODS, THOUSAND_PODS),
         one_pod(Name::Burst, BURST_JOBS, None),
         Workload { cron_jobs: CRON_JOBS, ..one_pod(Name::Cron, CRON_JOBS * CRON_TICKS, None) },
+        // Counts as a Job of so many Pods where only their number matters.
+        one_job(Name::Nodes, daemon::NODES, daemon::NODES),
     ]
 }
 

@@ -74,7 +74,7 @@ pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) -> R
     }
     observer.sets.remove(&name.name);
     if let Some(plan) = plan
-        && let Some(seen) = Seen::of(observer, set, snapshot.now_ms, plan)
+        && let Some(seen) = Seen::of(observer, set, snapshot, plan)
     {
         observer.sets.insert(name.name.clone(), seen);
     }
@@ -142,16 +142,65 @@ fn stale_part(
         return Some("a DaemonSet");
     }
     let placement: &Placement = &template.placement;
-    let (shapes, nodes) = node_columns(observer.view.nodes().map(|node| &**node), placement);
+    let shown = Shown::of(observer, snapshot, set);
+    let (shapes, nodes) = node_columns(shown.nodes.iter().map(|node| &***node), placement);
     if snapshot.shapes != shapes || snapshot.nodes != nodes {
         return Some("nodes");
     }
-    let pods = daemon_pod_columns(observer.view.pods_seen_by(set).map(|pod| &**pod), set, &nodes);
+    let pods = daemon_pod_columns(shown.pods.iter().map(|pod| &***pod), set, &nodes);
     if snapshot.pods != pods {
         return Some("Pods");
     }
+    if !shown.leaves_out_settled_ones(observer, snapshot.settled, &template) {
+        return Some("nodes that it leaves out");
+    }
     let revisions = observer.view.revisions_of(set).map(|revision| revision.owned_row(set, &template));
     (!revisions.eq(snapshot.revisions.iter().cloned())).then_some("revisions")
+}
+
+/// What a snapshot may show of what is known: everything, but for the nodes that it leaves out and the Pods for them.
+struct Shown<'a> {
+    set: &'a Arc<DaemonSet>,
+    nodes: Vec<&'a Arc<Node>>,
+    pods: Vec<&'a Arc<Pod>>,
+    left_out: Vec<&'a Arc<Node>>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(observer: &'a Observer, snapshot: &DaemonSetSnapshot, set: &'a Arc<DaemonSet>) -> Self {
+        let is_shown = |node: &&Arc<Node>| snapshot.nodes.name.binary_search(&node.metadata.name).is_ok();
+        let (nodes, left_out): (Vec<_>, Vec<_>) = observer.view.nodes().partition(is_shown);
+        let names: BTreeSet<&Str> = left_out.iter().map(|node| &node.metadata.name).collect();
+        let is_shown = |pod: &&Arc<Pod>| {
+            pod.metadata.controller().is_none() || target(pod).is_none_or(|node| !names.contains(node))
+        };
+        let pods = observer.view.pods_seen_by(set).filter(is_shown).collect();
+        Self { set, nodes, pods, left_out }
+    }
+
+    /// Whether there is nothing to do at any of the nodes left out, and so many of them have a Pod.
+    fn leaves_out_settled_ones(&self, observer: &Observer, count: u32, template: &DaemonTemplate) -> bool {
+        let revisions: Vec<Arc<ControllerRevision>> = observer.view.revisions_of(self.set).cloned().collect();
+        let current = current_hashes(&revisions, template);
+        let mut with_pod = 0;
+        let is_settled = |node: &&Arc<Node>| {
+            let is_there = |pod: &&Arc<Pod>| {
+                target(pod) == Some(&node.metadata.name) && pod.metadata.controller().is_some()
+            };
+            let pods: Vec<&Arc<Pod>> = observer.view.pods_seen_by(self.set).filter(is_there).collect();
+            match (answer(self.set, node).runs, &pods[..]) {
+                (true, [pod]) => {
+                    with_pod += 1;
+                    is_ready(pod)
+                        && !pod.metadata.is_terminating()
+                        && current.contains(&hash_of(&pod.metadata))
+                }
+                (false, []) => true,
+                _ => false,
+            }
+        };
+        self.left_out.iter().all(is_settled) && with_pod == count
+    }
 }
 
 fn wrong(name: &str, (predicate, why): (&'static str, String)) -> Violation {
@@ -241,13 +290,18 @@ enum Reason {
 }
 
 impl Seen {
-    fn of(observer: &Observer, set: Arc<DaemonSet>, now_ms: i64, plan: &Plan) -> Option<Self> {
+    fn of(
+        observer: &Observer,
+        set: Arc<DaemonSet>,
+        snapshot: &DaemonSetSnapshot,
+        plan: &Plan,
+    ) -> Option<Self> {
         let template = DaemonTemplate::read(&set).ok()?;
         let is_own = |metadata: &ObjectMeta| {
             metadata.controller().is_some_and(|owner| owner.uid == set.metadata.uid)
                 && set.spec.selector.as_ref().is_some_and(|selector| selector.matches(&metadata.labels))
         };
-        let all: Vec<&Arc<Pod>> = observer.view.pods_seen_by(&set).collect();
+        let all = Shown::of(observer, snapshot, &set).pods;
         let condemned = plan.steps.iter().flat_map(|step| match &step.action {
             Action::DaemonSet(DaemonSetAction::DeletePods(pods)) => pods.as_slice(),
             _ => &[],
@@ -261,7 +315,7 @@ impl Seen {
         let nodes =
             observer.view.nodes().map(|node| (node.metadata.name.clone(), answer(&set, node))).collect();
         Some(Self {
-            now_ms,
+            now_ms: snapshot.now_ms,
             nodes,
             pods,
             revisions,

@@ -26,6 +26,7 @@ pub(in super::super) fn daemon_set_snapshot(snapshot: &DaemonSetSnapshot) -> wit
             name: snapshot.nodes.name.iter().map(|name| (&**name).into()).collect(),
             shape: snapshot.nodes.shape.clone(),
         },
+        settled: snapshot.settled,
         pods: columns(&snapshot.pods),
         revisions: snapshot.revisions.iter().map(owned_revision).collect(),
         taken: snapshot.taken.as_ref().map(taken),
