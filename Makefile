@@ -9,7 +9,7 @@ CLUSTER_DIRECTORY ?= target/cluster
 # What is built for this machine: always chosen alike, so that one build shares its dependencies with the next.
 WORKSPACE := --workspace --exclude windlass-core-component
 
-.PHONY: help demo test lint core build cluster cluster-down bench bench-cluster compare mutants sim fuzz release
+.PHONY: help demo test lint core plugins build cluster cluster-down bench bench-cluster compare mutants sim fuzz release
 
 help: ## Print this menu
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,11 +22,15 @@ test: ## Everything: format, lints, unit and text cases, properties, simulator, 
 
 lint: ## Format, clippy, and the rules of the tree
 	cargo fmt --all --check
+	cd plugins && cargo fmt --all --check && cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy $(WORKSPACE) --all-targets --features windlass-tests/wasm -- -D warnings
 	cargo test --quiet -p windlass-tests --test tidy
 
 core: ## Build the core as wasm into target/core
 	@./core/build
+
+plugins: ## Build the example plugins as wasm into target/plugins
+	@./plugins/build
 
 build: core ## Build the windlass binary with the core embedded (dev profile)
 	WINDLASS_REQUIRE_CORE=1 cargo build -p windlass-host --bin windlass

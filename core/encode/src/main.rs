@@ -1,8 +1,9 @@
-//! Turns the core's wasm module into a component and records what it was built from.
+//! Turns the core's wasm module into a component and records what it was built from; does the former for plugins.
 //!
 //! Called by core/build, from the workspace's root:
 //! `windlass-core-encode fresh FILE...` says by its exit status whether every file is there and built from
 //! the sources as they are; `component MODULE OUT` encodes; `module MODULE OUT` only records the sources.
+//! Called by plugins/build: `plugins MODULE OUT...` encodes each module, and records nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,16 +22,14 @@ fn main() -> Result<ExitCode> {
             return Ok(if fresh { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         ["component", module, out] => {
-            let component = ComponentEncoder::default()
-                .validate(true)
-                .module(&read(module)?)
-                .context("the module does not carry the contract's types: was it built from core/component?")?
-                .encode()
-                .context("the module does not fit the contract in wit/core")?;
-            write(out, component)?;
+            let component = encode(module).context("does the module fit the contract in wit/core?")?;
+            write(out, recorded(component)?)?;
         }
-        ["module", module, out] => write(out, read(module)?)?,
-        _ => bail!("usage: windlass-core-encode fresh FILE... | component MODULE OUT | module MODULE OUT"),
+        ["module", module, out] => write(out, recorded(read(module)?)?)?,
+        ["plugins", pairs @ ..] => encode_plugins(pairs)?,
+        _ => bail!(
+            "usage: windlass-core-encode fresh FILE... | component MODULE OUT | module MODULE OUT | plugins MODULE OUT..."
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -54,8 +53,27 @@ fn read(path: &str) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {path}"))
 }
 
-/// Writes `wasm` with the section that records its sources; whole or not at all.
-fn write(path: &str, mut wasm: Vec<u8>) -> Result<()> {
+/// Encodes each module of `pairs` to the file that follows it.
+fn encode_plugins(pairs: &[&str]) -> Result<()> {
+    for pair in pairs.chunks(2) {
+        let [module, out] = pair else { bail!("a module without the name of its component: {pair:?}") };
+        let component = encode(module).with_context(|| format!("does {module} fit the contract in wit/?"))?;
+        write(out, component)?;
+    }
+    Ok(())
+}
+
+/// The module as a component.
+fn encode(module: &str) -> Result<Vec<u8>> {
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&read(module)?)
+        .context("the module does not carry the contract's types")?
+        .encode()
+}
+
+/// `wasm` with the section that records its sources.
+fn recorded(mut wasm: Vec<u8>) -> Result<Vec<u8>> {
     let hash = current_sources()?;
     let mut section = leb(source::SOURCE_SECTION.len());
     section.extend(source::SOURCE_SECTION.bytes());
@@ -63,6 +81,11 @@ fn write(path: &str, mut wasm: Vec<u8>) -> Result<()> {
     wasm.push(0);
     wasm.extend(leb(section.len()));
     wasm.extend(section);
+    Ok(wasm)
+}
+
+/// Writes `wasm`; whole or not at all.
+fn write(path: &str, wasm: Vec<u8>) -> Result<()> {
     let partial = format!("{path}.partial");
     std::fs::write(&partial, wasm).with_context(|| format!("cannot write {partial}"))?;
     std::fs::rename(&partial, path).with_context(|| format!("cannot write {path}"))

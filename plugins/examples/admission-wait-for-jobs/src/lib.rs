@@ -1,0 +1,94 @@
+//! Lets a Job start when the Jobs that it waits for are complete.
+
+use windlass_plugin::admission::{Admission, Answer, Dependency, Hold, Question};
+use windlass_plugin::settings;
+
+settings! {
+    /// How a Job waits.
+    pub struct Settings {
+        /// What to do when a Job that is waited for has failed.
+        when_failed: WhenFailed = WhenFailed::Hold,
+        /// How long a Job waits for one that is not there, milliseconds; without it, for ever.
+        absent_ms: Option<u32> = None,
+        /// When to look again, milliseconds.
+        ask_again_ms: u32 = 10_000,
+    }
+}
+
+settings! {
+    /// What to do when a Job that is waited for has failed.
+    #[derive(Copy)]
+    pub enum WhenFailed { Hold, Start }
+}
+
+struct WaitForJobs;
+
+impl Admission for WaitForJobs {
+    type Settings = Settings;
+
+    fn decide(settings: &Settings, question: &Question) -> Result<Answer, String> {
+        let waited_for = question
+            .dependencies
+            .iter()
+            .filter(|dependency| stands_in_the_way(settings, question, dependency));
+        let waited_for: Vec<String> =
+            waited_for.map(|dependency| format!("{} ({})", dependency.owner, dependency.state)).collect();
+        if waited_for.is_empty() {
+            return Ok(Answer::Start);
+        }
+        Ok(Answer::Hold(Hold {
+            reason: format!("waits for {}", waited_for.join(", ")),
+            ask_again_ms: settings.ask_again_ms,
+        }))
+    }
+}
+
+windlass_plugin::export!(WaitForJobs: Admission);
+
+fn stands_in_the_way(settings: &Settings, question: &Question, dependency: &Dependency) -> bool {
+    match dependency.state.as_str() {
+        "complete" => false,
+        "failed" => settings.when_failed == WhenFailed::Hold,
+        "absent" => settings.absent_ms.is_none_or(|limit_ms| question.age_ms < limit_ms),
+        // Waiting, running, or a word of a later version: not complete, as far as this plugin knows.
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(settings: &Settings, age_ms: u32, states: &[&str]) -> Answer {
+        let dependency =
+            |(state, n): (&&str, u32)| Dependency { owner: format!("shop/{n}"), state: (*state).to_owned() };
+        let dependencies = states.iter().zip(0..).map(dependency).collect();
+        let question = Question { age_ms, dependencies, ..Question::default() };
+        WaitForJobs::decide(settings, &question).expect("it has an answer for everything")
+    }
+
+    #[test]
+    fn a_job_starts_when_all_are_complete_or_there_are_none() {
+        assert_eq!(asked(&Settings::default(), 0, &["complete", "complete"]), Answer::Start);
+        assert_eq!(asked(&Settings::default(), 0, &[]), Answer::Start);
+    }
+
+    #[test]
+    fn a_wait_names_what_it_is_for() {
+        let Answer::Hold(hold) = asked(&Settings::default(), 0, &["running", "complete", "absent", "later"])
+        else {
+            panic!("no hold")
+        };
+        assert_eq!(hold.reason, "waits for shop/0 (running), shop/2 (absent), shop/3 (later)");
+        assert_eq!(hold.ask_again_ms, 10_000);
+    }
+
+    #[test]
+    fn settings_say_what_failed_and_absent_ones_mean() {
+        let settings =
+            Settings { when_failed: WhenFailed::Start, absent_ms: Some(100), ..Settings::default() };
+        assert_eq!(asked(&settings, 100, &["failed", "absent"]), Answer::Start);
+        assert!(matches!(asked(&settings, 99, &["failed", "absent"]), Answer::Hold(_)));
+        assert!(matches!(asked(&Settings::default(), 0, &["failed"]), Answer::Hold(_)));
+    }
+}
