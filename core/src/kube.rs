@@ -54,7 +54,7 @@ pub use project::{failed_pod, job_status, job_view, pod_row, uncounted_pods};
 pub use project_cron::{
     active_rows, cron_job_row, cron_job_status, cron_job_view, job_reference, scheduled_instant,
 };
-pub use project_daemon::{daemon_pod_row, daemon_set_status, daemon_set_view};
+pub use project_daemon::{daemon_set_status, daemon_set_view};
 pub use status::ApiStatus;
 pub use time::Time;
 

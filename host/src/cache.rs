@@ -138,6 +138,8 @@ pub enum Change {
         owners: [Option<Uid>; 2],
         /// The nodes that a DaemonSet's Pod was and is for, the same or not; empty where it names none.
         nodes: [Option<Str>; 2],
+        /// Whether nothing changed but that it was bound to the node that it is for.
+        is_binding: bool,
         /// Whether nothing changed but its readiness, its node, and what no decision needs.
         is_passive: bool,
         /// Whether it had ended and kept the tracking finalizer, before and after.

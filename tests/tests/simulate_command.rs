@@ -62,6 +62,24 @@ spec:
 }
 
 #[test]
+fn a_document_may_be_applied_later_and_rolls_a_daemon_set() {
+    let Outcome { code, out, err } = simulate(&["-f", "demo/log-agent.yaml", "--events"], "");
+    assert_eq!(code, Some(0), "{err}");
+    for line in [
+        " 3600.000s  user               updated  daemonset/log-agent: generation 2\n",
+        " 3600.005s  windlass           status   daemonset/log-agent: 0 updated\n",
+        " 3606.047s  windlass           status   daemonset/log-agent: 3 available\n",
+    ] {
+        assert!(out.contains(line), "{line:?} in {out}");
+    }
+    assert_eq!(out.matches("Deleted pod: log-agent-").count(), 6, "told as an Event, and described: {out}");
+    let misspelt = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: x}\nspec: {updateStrategi: {}}\n";
+    let Outcome { code, err, .. } = simulate(&["-f", "-"], misspelt);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("unknown field \"spec.updateStrategi\""), "{err}");
+}
+
+#[test]
 fn a_cron_job_that_the_api_would_reject_is_told_with_the_mend() {
     let cron_job = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: x}\nspec:\n  schedule: '0 24 * * *'\n  timeZone: \
                     Europe/Wien\n  jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, \

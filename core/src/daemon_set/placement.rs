@@ -147,17 +147,38 @@ impl NodeShape {
     /// out, as is their order.
     #[must_use]
     pub fn of(node: &Node, keys: &BTreeSet<Str>) -> Self {
-        let labels = node.metadata.labels.iter().filter(|(key, _)| keys.contains(*key));
-        let counts = |taint: &&Taint| matches!(&*taint.effect, NO_SCHEDULE | NO_EXECUTE);
-        let taints: BTreeSet<Taint> = node.spec.taints.iter().filter(counts).cloned().collect();
-        Self {
-            labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
-            taints: taints.into_iter().collect(),
-        }
+        ShapeRef::of(node, keys).to_shape()
     }
 
     fn label(&self, key: &Str) -> Option<&Str> {
         self.labels.iter().find(|(other, _)| other == key).map(|(_, value)| value)
+    }
+}
+
+/// A [`NodeShape`] as it stands in a node, to find the nodes of one shape without copies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ShapeRef<'node> {
+    labels: Vec<(&'node Str, &'node Str)>,
+    taints: Vec<&'node Taint>,
+}
+
+impl<'node> ShapeRef<'node> {
+    /// The shape of `node`, as [`NodeShape::of`] has it.
+    pub(crate) fn of(node: &'node Node, keys: &BTreeSet<Str>) -> Self {
+        let labels = keys.iter().filter_map(|key| node.metadata.labels.get_key_value(key));
+        let counts = |taint: &&Taint| matches!(&*taint.effect, NO_SCHEDULE | NO_EXECUTE);
+        let mut taints: Vec<&Taint> = node.spec.taints.iter().filter(counts).collect();
+        taints.sort();
+        taints.dedup();
+        Self { labels: labels.collect(), taints }
+    }
+
+    /// The shape, with copies of what it holds.
+    pub(crate) fn to_shape(&self) -> NodeShape {
+        NodeShape {
+            labels: self.labels.iter().map(|(key, value)| (Str::clone(key), Str::clone(value))).collect(),
+            taints: self.taints.iter().map(|taint| Taint::clone(taint)).collect(),
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{ControllerRevision, DaemonSet, DaemonTemplate, Node, Pod, Str, daemon_pod_row};
+use super::project_daemon::{daemon_pod_row, template_generation_label};
+use super::{ControllerRevision, DaemonSet, DaemonTemplate, Node, Pod, Str};
 use crate::daemon_set::history::{Holder, Taken};
-use crate::daemon_set::placement::{NodeShape, Placement};
+use crate::daemon_set::placement::{NodeShape, Placement, ShapeRef};
 use crate::view::{DaemonPodColumns, GONE_NODE, NO_NODE, NodeColumns, OwnedRevision};
 
 /// The distinct shapes of nodes as `placement` sees them, and which node has which; the nodes come by name.
@@ -15,15 +16,15 @@ pub fn node_columns<'node>(
     placement: &Placement,
 ) -> (Vec<NodeShape>, NodeColumns) {
     let keys = placement.label_keys();
-    let mut known = BTreeMap::<NodeShape, u32>::new();
+    let mut known = BTreeMap::<ShapeRef<'_>, u32>::new();
     let (mut shapes, mut columns) = (Vec::new(), NodeColumns::default());
     for node in nodes {
-        let shape = NodeShape::of(node, &keys);
+        let shape = ShapeRef::of(node, &keys);
         let position = match known.get(&shape) {
             Some(position) => *position,
             None => {
                 let position = to_u32(shapes.len());
-                shapes.push(shape.clone());
+                shapes.push(shape.to_shape());
                 known.insert(shape, position);
                 position
             }
@@ -43,13 +44,17 @@ pub fn daemon_pod_columns<'pod>(
 ) -> DaemonPodColumns {
     let mut columns = DaemonPodColumns::default();
     let mut hashes = BTreeMap::<Str, u32>::new();
+    let generation = template_generation_label(set);
     for (position, pod) in (0_u32..).zip(pods) {
         let node = pod
             .target_node()
             .map_or(NO_NODE, |target| nodes.name.binary_search(target).map_or(GONE_NODE, to_u32));
-        let row = daemon_pod_row(pod, set, node);
-        let hash = match hashes.get(&row.hash) {
-            Some(position) => *position,
+        let row = daemon_pod_row(pod, set, generation.as_deref(), node);
+        // Nearly all have the hash of the one before.
+        let last = columns.hash.last().copied();
+        let is_last = last.and_then(|last| columns.hashes.get(last as usize)) == Some(&row.hash);
+        let hash = match last.filter(|_| is_last).or_else(|| hashes.get(&row.hash).copied()) {
+            Some(position) => position,
             None => {
                 let position = to_u32(columns.hashes.len());
                 columns.hashes.push(row.hash.clone());

@@ -1,7 +1,7 @@
 //! From DaemonSets and their Pods to views, and from a plan's status back to the API's.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use super::daemon_set::TEMPLATE_GENERATION_LABEL;
 use super::{
@@ -41,14 +41,23 @@ pub fn daemon_set_view(set: &DaemonSet, template: &DaemonTemplate) -> DaemonSetV
     }
 }
 
-/// What the reconcile of `set` may see of a Pod whose node is at `node` of the snapshot.
-#[must_use]
-pub fn daemon_pod_row(pod: &Pod, set: &DaemonSet, node: u32) -> DaemonPodRow {
+/// What the label pod-template-generation is of Pods of the present template, where that has a number.
+pub(super) fn template_generation_label(set: &DaemonSet) -> Option<String> {
+    set.template_generation().map(|generation| generation.to_string())
+}
+
+/// What the reconcile of `set`, whose generation label is given, may see of a Pod whose node is at `node` of the
+/// snapshot.
+pub(super) fn daemon_pod_row(
+    pod: &Pod,
+    set: &DaemonSet,
+    generation: Option<&str>,
+    node: u32,
+) -> DaemonPodRow {
     let metadata = &pod.metadata;
     let controller = metadata.controller();
     let ready = pod.ready_condition();
     let selected = set.spec.selector.as_ref().is_some_and(|selector| selector.matches(&metadata.labels));
-    let generation = set.template_generation().map(|generation| generation.to_string());
     let is_of_generation = generation.is_some_and(|generation| {
         metadata.labels.get(TEMPLATE_GENERATION_LABEL).is_some_and(|label| **label == *generation)
     });

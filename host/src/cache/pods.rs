@@ -192,6 +192,7 @@ impl PodCache {
         let owner_before = before.and_then(|entry| entry.controller().cloned());
         let row = row_for(&pod, job);
         let is_passive = same.is_some_and(|entry| is_passive(&entry.row, &row));
+        let is_binding = same.is_some_and(|entry| is_binding(entry, &pod, &row));
         let held_before = before.is_some_and(|entry| entry.is_held());
         let node_before = before.and_then(|entry| entry.daemon_node());
         self.arrivals = self.arrivals.max(arrival);
@@ -204,7 +205,14 @@ impl PodCache {
         let held = [held_before, entry.is_held()];
         let nodes = [node_before, entry.daemon_node()];
         self.by_name.insert(name.clone(), entry);
-        changes.push(Change::Pod { name, owners: [owner_before, owner], nodes, is_passive, held });
+        changes.push(Change::Pod {
+            name,
+            owners: [owner_before, owner],
+            nodes,
+            is_binding,
+            is_passive,
+            held,
+        });
     }
 
     /// Removes a Pod unless it is newer than `at`.
@@ -221,6 +229,7 @@ impl PodCache {
             name: name.clone(),
             owners: [owner, None],
             nodes,
+            is_binding: false,
             is_passive: false,
             held,
         });
@@ -238,7 +247,14 @@ impl PodCache {
         self.link(name, owner.as_ref(), &entry);
         self.by_name.insert(name.clone(), entry);
         let owners = [owner.clone(), owner];
-        changes.push(Change::Pod { name: name.clone(), owners, nodes, is_passive: false, held });
+        changes.push(Change::Pod {
+            name: name.clone(),
+            owners,
+            nodes,
+            is_binding: false,
+            is_passive: false,
+            held,
+        });
     }
 
     /// Makes the rows of a Job's Pods again, now that the Job is known.
@@ -283,6 +299,16 @@ fn is_passive(before: &PodRow, after: &PodRow) -> bool {
         ..*row
     };
     rest(before) == rest(after)
+}
+
+/// Whether the scheduler has bound a Pod to the node that it was for, and nothing else has changed.
+fn is_binding(before: &PodEntry, pod: &Pod, row: &PodRow) -> bool {
+    let bound = PodRow { flags: before.row.flags | pod_flag::BOUND, ..before.row };
+    let (old, new) = (&before.pod.metadata, &pod.metadata);
+    bound == *row
+        && before.pod.target_node() == pod.target_node()
+        && old.labels == new.labels
+        && old.owner_references == new.owner_references
 }
 
 fn row_for(pod: &Pod, job: Option<&Job>) -> PodRow {

@@ -25,13 +25,22 @@ impl Controller {
         self.queue.add(&key, due);
     }
 
-    /// Queues the DaemonSet with this uid, if it is one's, of whose Pods for these nodes something changed.
-    pub(super) fn enqueue_daemon_set_of_pod(&mut self, now: Now, uid: &Uid, nodes: &[Option<Str>]) {
+    /// Queues the DaemonSet with this uid, if it is one's, of whose Pods for these nodes something changed; a Pod that
+    /// was bound is looked at with the next change.
+    pub(super) fn enqueue_daemon_set_of_pod(
+        &mut self,
+        now: Now,
+        uid: &Uid,
+        nodes: &[Option<Str>],
+        is_binding: bool,
+    ) {
         let Some(name) = self.cache.daemon_set_name(uid).cloned() else { return };
         for node in nodes.iter().flatten() {
             self.touch(&name, node);
         }
-        self.enqueue_all(now, vec![name]);
+        if !is_binding {
+            self.enqueue_all(now, vec![name]);
+        }
     }
 
     /// Queues the DaemonSet with this uid, if it is one's, of whose revisions something changed.

@@ -58,7 +58,7 @@ impl Controller {
                 // One of the same name may have come in its place.
                 self.queue.add(&Key::CronJob(name.clone()), due);
             }
-            Change::Pod { name, owners, nodes, is_passive, held } => {
+            Change::Pod { name, owners, nodes, is_binding, is_passive, held } => {
                 self.stats.held_pods_added += u64::from(!held[0] && held[1]);
                 self.stats.held_pods_deleted += u64::from(held[0] && !held[1]);
                 for uid in owners.iter().flatten() {
@@ -71,7 +71,7 @@ impl Controller {
                         };
                         self.queue.add(&key, due);
                     }
-                    self.enqueue_daemon_set_of_pod(now, uid, nodes);
+                    self.enqueue_daemon_set_of_pod(now, uid, nodes, *is_binding);
                 }
                 if self.config.controllers.job {
                     self.enqueue_pod_itself(due, name);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use windlass_core::kube::{
-    COMPLETION_INDEX_ANNOTATION, ConditionStatus, CronJob, Job, Object, ObjectMeta, Pod, PodPhase,
+    COMPLETION_INDEX_ANNOTATION, ConditionStatus, CronJob, DaemonSet, Job, Object, ObjectMeta, Pod, PodPhase,
 };
 use windlass_sandbox::{Commit, Event, Resource, Verb};
 
@@ -60,6 +60,7 @@ fn details(before: Option<&Object>, after: Option<&Object>) -> Vec<String> {
         (None, Some(Object::Job(job))) => of_controller(&job.metadata).into_iter().collect(),
         (Some(Object::Job(old)), Some(Object::Job(new))) => changed_job(old, new),
         (Some(Object::CronJob(old)), Some(Object::CronJob(new))) => changed_cron_job(old, new),
+        (Some(Object::DaemonSet(old)), Some(Object::DaemonSet(new))) => changed_daemon_set(old, new),
         _ => Vec::new(),
     };
     if let (Some(before), Some(after)) = (before, after) {
@@ -106,6 +107,23 @@ fn changed_cron_job(old: &CronJob, new: &CronJob) -> Vec<String> {
         if was != is {
             details.push(is.map_or_else(|| format!("no {what}"), |is| format!("{what} {is}")));
         }
+    }
+    details
+}
+
+fn changed_daemon_set(old: &DaemonSet, new: &DaemonSet) -> Vec<String> {
+    let (before, after) = (&old.status, &new.status);
+    let counters = [
+        ("desired", before.desired_number_scheduled, after.desired_number_scheduled),
+        ("current", before.current_number_scheduled, after.current_number_scheduled),
+        ("misscheduled", before.number_misscheduled, after.number_misscheduled),
+        ("updated", before.updated_number_scheduled, after.updated_number_scheduled),
+        ("available", before.number_available, after.number_available),
+    ];
+    let changed = counters.into_iter().filter(|(_, was, is)| was != is);
+    let mut details: Vec<String> = changed.map(|(what, _, is)| format!("{is} {what}")).collect();
+    if old.metadata.generation != new.metadata.generation {
+        details.push(format!("generation {}", new.metadata.generation));
     }
     details
 }
