@@ -9,7 +9,7 @@ CLUSTER_DIRECTORY ?= target/cluster
 # What is built for this machine: always chosen alike, so that one build shares its dependencies with the next.
 WORKSPACE := --workspace --exclude windlass-core-component
 
-.PHONY: help demo test lint core plugins build cluster cluster-down bench bench-cluster compare mutants sim fuzz release
+.PHONY: help demo test lint core plugins interface-reference build cluster cluster-down bench bench-cluster compare mutants sim fuzz release
 
 help: ## Print this menu
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ core: ## Build the core as wasm into target/core
 
 plugins: ## Build the example plugins as wasm into target/plugins
 	@./plugins/build
+
+interface-reference: ## Write docs/policy-interface.md anew from wit/
+	UPDATE_REFERENCE=1 cargo test -q -p windlass-tests --test interface_reference
 
 build: core ## Build the windlass binary with the core embedded (dev profile)
 	WINDLASS_REQUIRE_CORE=1 cargo build -p windlass-host --bin windlass

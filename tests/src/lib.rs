@@ -3,4 +3,5 @@
 pub mod arbitrary;
 pub mod cases;
 pub mod program;
+pub mod reference;
 pub mod simulation;

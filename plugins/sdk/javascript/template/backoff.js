@@ -1,0 +1,33 @@
+// __NAME__: doubles the delay after each failure, with jitter.
+import { jitter, readQuestions, readSettings, schemaOf } from "./windlass.js";
+
+const defaults = { baseMs: 10000 };
+
+export const meta = {
+  describe() {
+    return { name: "__NAME__", version: "0.1.0", settingsSchema: schemaOf(defaults), wants: [], extra: [] };
+  },
+
+  // Called when the settings are bound; what is thrown says what to mend.
+  validateSettings(decision, settings) {
+    readSettings(settings, defaults);
+  },
+};
+
+export const policy = {
+  // One answer a question, in their order. What is thrown means that there is no answer, and says why.
+  decide(settings, questions) {
+    const bound = readSettings(settings, defaults);
+    return readQuestions(questions).map((question) => answer(bound, question));
+  },
+};
+
+// Longest delay, milliseconds.
+const MAX_MS = 600000;
+
+function answer(settings, question) {
+  if (question.exitCode === 2) return { tag: "stop", val: "exit code 2 means wrong usage" };
+  const doubled = settings.baseMs * 2 ** Math.min(question.failures - 1, 20);
+  const delayMs = Math.min(doubled, MAX_MS);
+  return { tag: "retry-after-ms", val: jitter(question.seed).between(Math.floor(delayMs / 2), delayMs) };
+}

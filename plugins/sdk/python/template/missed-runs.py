@@ -1,0 +1,29 @@
+"""__NAME__: makes the latest of the runs that were missed."""
+
+from wit_world.exports.meta import Description
+from wit_world.imports.types import Answer, Answer_Run, Question
+
+from windlass import read_settings, schema_of
+
+DEFAULTS = {"atMost": 3}
+
+
+class Meta:
+    def describe(self) -> Description:
+        return Description("__NAME__", "0.1.0", schema_of(DEFAULTS), [], [])
+
+    def validate_settings(self, decision: str, settings: str) -> None:
+        """Called when the settings are bound; what is raised as Err says what to mend."""
+        read_settings(settings, DEFAULTS)
+
+
+class Policy:
+    def decide(self, settings: str, questions: list[Question]) -> list[Answer]:
+        """One answer a question, in their order. Err(why) means that there is none."""
+        bound = read_settings(settings, DEFAULTS)
+        return [answer(bound, question) for question in questions]
+
+
+def answer(settings: dict, question: Question) -> Answer:
+    missed = len(question.missed_s)
+    return Answer_Run(list(range(max(missed - settings["atMost"], 0), missed)))

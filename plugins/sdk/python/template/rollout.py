@@ -1,0 +1,32 @@
+"""__NAME__: updates one node at a time, and none while a Pod is not available."""
+
+from wit_world.exports.meta import Description
+from wit_world.imports.types import Answer, Answer_Pause, Answer_Update, Hold, Question, Update
+
+from windlass import read_settings, schema_of
+
+DEFAULTS = {"askAgainMs": 30_000}
+
+
+class Meta:
+    def describe(self) -> Description:
+        return Description("__NAME__", "0.1.0", schema_of(DEFAULTS), [], [])
+
+    def validate_settings(self, decision: str, settings: str) -> None:
+        """Called when the settings are bound; what is raised as Err says what to mend."""
+        read_settings(settings, DEFAULTS)
+
+
+class Policy:
+    def decide(self, settings: str, questions: list[Question]) -> list[Answer]:
+        """One answer a question, in their order. Err(why) means that there is none."""
+        bound = read_settings(settings, DEFAULTS)
+        return [answer(bound, question) for question in questions]
+
+
+def answer(settings: dict, question: Question) -> Answer:
+    for node in question.nodes:
+        if not node.available:
+            return Answer_Pause(Hold(f"{node.name} is not available", settings["askAgainMs"]))
+    old = [position for position, node in enumerate(question.nodes) if node.state == "old"]
+    return Answer_Update(Update(old[:1], None, None))
