@@ -2,6 +2,11 @@
 
 pub mod arbitrary;
 pub mod cases;
+#[cfg(feature = "wasm")]
+pub mod guests;
 pub mod program;
 pub mod reference;
 pub mod simulation;
+
+#[cfg(feature = "wasm")]
+pub mod hostile;
