@@ -144,6 +144,7 @@ impl Shared {
 
     async fn noting_faults(self: Arc<Self>, work: impl Future<Output = Result<()>>) {
         if let Err(error) = work.await {
+            eprintln!("a Pod could not be run: {error:#}");
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
@@ -151,8 +152,10 @@ impl Shared {
     /// Binds a Pod to its node, where it is not yet, and runs it.
     async fn run(self: Arc<Self>, path: String, target: Option<String>) -> Result<()> {
         if let Some(node) = target {
+            let pod = path.rsplit('/').next().unwrap_or_default();
             let binding = json!({
-                "apiVersion": "v1", "kind": "Binding", "target": { "kind": "Node", "name": node },
+                "apiVersion": "v1", "kind": "Binding", "metadata": { "name": pod },
+                "target": { "apiVersion": "v1", "kind": "Node", "name": node },
             });
             let _slot = self.slots.acquire().await?;
             if !self.client.create_if_there(&format!("{path}/binding"), &binding).await? {
