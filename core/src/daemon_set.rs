@@ -61,8 +61,12 @@ pub fn reconcile(snapshot: &DaemonSetSnapshot) -> Result<Plan, Fault> {
     let settled = settled::decide(facts, &revisions);
     let looks = [backoff.next_ms(), facts.until_available_ms(), status.due_in_ms()];
     let requeue_after_ms = looks.into_iter().flatten().min();
+    let turn = managed.turn.or(rolled.turn).and_then(|node| facts.turn_of(node));
     let mut memo = backoff.into_memo();
     memo.last_write_ms = status.last_write_ms();
+    if turn.is_some() || status::is_complete(status.write.as_ref().unwrap_or(&facts.set.status)) {
+        memo.turn = turn;
+    }
     let memo = memo.encode(&facts.set.uid);
     Ok(Decisions { revisions, managed, rolled, status: status.write, requeue_after_ms, memo, settled }
         .into_plan())

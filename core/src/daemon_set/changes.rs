@@ -17,13 +17,17 @@ pub(super) struct Changes {
     pub(super) deletes: Vec<u32>,
     /// What is told of Pods to delete.
     pub(super) events: Vec<EventRecord>,
+    /// The node with which they begin, where others may have to wait: creates start slowly and stop where one is refused,
+    /// and a rollout goes on with so many at once.
+    pub(super) turn: Option<u32>,
     limit: usize,
 }
 
 impl Changes {
     /// No change yet, and at most `limit` creates and as many deletes.
     pub(super) fn within(limit: u32) -> Self {
-        Self { creates: Vec::new(), deletes: Vec::new(), events: Vec::new(), limit: limit as usize }
+        let limit = limit as usize;
+        Self { creates: Vec::new(), deletes: Vec::new(), events: Vec::new(), turn: None, limit }
     }
 
     /// Whether nothing is to be created or deleted.
@@ -39,8 +43,14 @@ impl Changes {
     /// Creates a Pod on the node at this position.
     pub(super) fn create(&mut self, node: u32) {
         if self.creates.len() < self.limit {
+            self.begin_with(node);
             self.creates.push(node);
         }
+    }
+
+    /// Notes that it is this node's turn, if it is nobody's yet.
+    pub(super) fn begin_with(&mut self, node: u32) {
+        self.turn.get_or_insert(node);
     }
 
     /// Deletes the Pod at this position.

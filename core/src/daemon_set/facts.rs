@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::kube::{PlacementSpec, Str};
 use crate::view::{DaemonSetSnapshot, DaemonSetView, UpdateStrategy, pod_flag};
 
+use super::memo::{Memo, Turn};
 use super::placement::{Answer, Placement};
 use super::pods::{Pod, Pods};
 
@@ -22,6 +23,8 @@ pub(super) struct Facts<'snapshot> {
     pub(super) desired: u32,
     /// Of each node whether it is to have a Pod.
     answers: Vec<Answer>,
+    /// Position of the node whose turn it is.
+    turn: usize,
 }
 
 /// A node, and what is there.
@@ -48,14 +51,34 @@ impl<'snapshot> Facts<'snapshot> {
         let pods = Pods::sort(&snapshot.pods, answers.len())?;
         let shown: u32 = answers.iter().map(|answer| u32::from(answer.should_run)).sum();
         let desired = shown.saturating_add(snapshot.settled);
-        Ok(Self { snapshot, set, pods, desired, answers })
+        let turn = Memo::decode(&snapshot.memo, &set.uid).turn.map_or(0, |last| {
+            let names = &snapshot.nodes.name;
+            let position = names.partition_point(|name| *name < last.node);
+            let is_there = names.get(position).is_some_and(|name| *name == last.node);
+            // Whatever was done there has changed the number of its Pods.
+            let is_unchanged = is_there && pods.alive_on(position) == last.pods;
+            position.saturating_add(usize::from(is_unchanged))
+        });
+        Ok(Self { snapshot, set, pods, desired, answers, turn })
+    }
+
+    /// The nodes that are not left out by name, from the one whose turn it is to the one before it. Where a plan cannot do
+    /// everything, it does what comes first, and the next one begins elsewhere; upstream has no order at all.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.by_name().skip(self.turn).chain(self.by_name().take(self.turn))
     }
 
     /// The nodes that are not left out, by name.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+    pub(super) fn by_name(&self) -> impl Iterator<Item = Node<'_>> {
         let names = self.snapshot.nodes.name.iter();
         let nodes = (0_u32..).zip(names).zip(&self.answers).zip(self.pods.by_node());
         nodes.map(|(((position, name), answer), pods)| Node { position, name, answer: *answer, pods })
+    }
+
+    /// What the next reconcile is told of a plan that begins with the node at this position.
+    pub(super) fn turn_of(&self, node: u32) -> Option<Turn> {
+        let name = self.snapshot.nodes.name.get(node as usize)?;
+        Some(Turn { node: name.clone(), pods: self.pods.alive_on(node as usize) })
     }
 
     /// Whether a Pod has been ready for as long as the set wants.

@@ -219,9 +219,9 @@ mod tests {
         let told = events(&plan(&snapshot));
         assert_eq!(told.len(), 20);
         assert!(plan(&snapshot).steps.len() <= 128);
-        // What was left out has failed no more often than before.
+        // What was left out has failed no more often than before; where nothing was created it is the next one's turn.
         snapshot.memo = plan(&snapshot).memo;
-        assert_eq!(changes(&snapshot), (range(0, 250), range(250, 300)));
+        assert_eq!(changes(&snapshot), (range(1, 251), range(250, 300)));
     }
 
     #[test]
@@ -275,7 +275,35 @@ mod tests {
         assert_eq!(changes(&snapshot), (vec![1], vec![]), "one of an old revision does not");
         assert_eq!(plan(&snapshot).requeue_after_ms, Some(1_000));
         snapshot.now_ms += 1_000;
-        assert_eq!(changes(&snapshot), (vec![0, 1], vec![0, 1]));
+        assert_eq!(changes(&snapshot), (vec![1, 0], vec![1, 0]), "it is the turn of the other");
+    }
+
+    #[test]
+    fn a_node_for_which_every_create_is_refused_keeps_none_from_the_others() {
+        let mut snapshot = snapshot(9);
+        snapshot.flags.max_pods_per_sync = 3;
+        let refused = [0, 1, 4, 8];
+        for _ in 0..9 {
+            let plan = plan(&snapshot);
+            // Creates start slowly and stop at the first that is refused.
+            for node in changes(&snapshot).0 {
+                if refused.contains(&node) {
+                    break;
+                }
+                pod(&mut snapshot, node, "new", "");
+            }
+            snapshot.memo = plan.memo;
+        }
+        let mut nodes = snapshot.pods.node.clone();
+        nodes.sort_unstable();
+        assert_eq!(nodes, [2, 3, 5, 6, 7]);
+        let tried: alloc::collections::BTreeSet<u32> = (0..4)
+            .map(|_| {
+                snapshot.memo = plan(&snapshot).memo;
+                changes(&snapshot).0[0]
+            })
+            .collect();
+        assert_eq!(tried, refused.into(), "each of them is tried first time and again");
     }
 
     #[test]

@@ -1,19 +1,21 @@
-//! Bytes from one reconcile to the next: which nodes' Pods failed lately, what was told, and when.
+//! Bytes from one reconcile to the next: which nodes' Pods failed lately, whose turn it was, what was told, and when.
 //!
-//! Integers of fixed size, little-endian, after a version byte; what is malformed, or was left by another set of the
-//! same name, is as good as lost.
+//! Integers of fixed size, little-endian, and one name, after a version byte; what is malformed, or was left by another
+//! set of the same name, is as good as lost.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::hash::owner_mark;
+use crate::kube::Str;
 
 /// Version of the layout.
-const VERSION: u8 = 2;
-/// Most nodes that a memo remembers, so that it stays below 60 KiB; the host takes 64 KiB.
+const VERSION: u8 = 3;
+/// Most nodes that a memo remembers, so that it stays below 61 KiB; the host takes 64 KiB.
 pub(super) const MAX_FAILURES: usize = 3_600;
-/// Bytes before the entries: the version, the owner's mark, two generations and an instant.
-const HEADER_BYTES: usize = 33;
+/// Bytes before the entries without the name: the version, the owner's mark, two generations, an instant, the number of a
+/// node's Pods and the length of its name.
+const HEADER_BYTES: usize = 35;
 /// Bytes of an entry: a node's mark, the number of failures and an instant.
 const ENTRY_BYTES: usize = 17;
 
@@ -26,8 +28,20 @@ pub(super) struct Memo {
     pub(super) generation: i64,
     /// When a status was written after which others wait, milliseconds since the Unix epoch; 0 if none was.
     pub(super) last_write_ms: i64,
+    /// The node with which the last plan began; none if all is well.
+    pub(super) turn: Option<Turn>,
     /// The failures of each node, under the hash of its name; at most [`MAX_FAILURES`].
     pub(super) failures: BTreeMap<u64, Failures>,
+}
+
+/// The node with which a plan began. If nothing has come of it, the next plan begins with the one after it: what is
+/// refused for one node for ever keeps nothing from the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// Its name.
+    pub(super) node: Str,
+    /// The Pods that it had whose deletion was not asked for, saturating.
+    pub(super) pods: u8,
 }
 
 /// The failures of a node's Pods.
@@ -55,6 +69,9 @@ impl Memo {
         let (selecting_all, rest) = rest.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
         let (last_write_ms, rest) = rest.split_first_chunk()?;
+        let ([pods, length], rest) = rest.split_first_chunk()?;
+        let (node, rest) = rest.split_at_checked(usize::from(*length))?;
+        let turn = Turn { node: core::str::from_utf8(node).ok()?.into(), pods: *pods };
         let (entries, []) = rest.as_chunks::<ENTRY_BYTES>() else { return None };
         let failures = entries.iter().map(|entry| {
             let (node, entry) = entry.split_first_chunk()?;
@@ -66,6 +83,7 @@ impl Memo {
             selecting_all: i64::from_le_bytes(*selecting_all),
             generation: i64::from_le_bytes(*generation),
             last_write_ms: i64::from_le_bytes(*last_write_ms),
+            turn: (*length > 0).then_some(turn),
             failures: failures.collect::<Option<_>>()?,
         })
     }
@@ -73,16 +91,22 @@ impl Memo {
     /// The bytes from which [`Memo::decode`] makes the same memo for the set with `uid`; none if there is nothing to
     /// remember.
     pub(super) fn encode(&self, uid: &str) -> Vec<u8> {
-        if self.failures.is_empty() && self.selecting_all == 0 && self.last_write_ms == 0 {
+        let remembers = self.selecting_all != 0 || self.last_write_ms != 0 || self.turn.is_some();
+        if self.failures.is_empty() && !remembers {
             return Vec::new();
         }
-        let length = self.failures.len().saturating_mul(ENTRY_BYTES).saturating_add(HEADER_BYTES);
-        let mut bytes = Vec::with_capacity(length);
+        let (pods, node) = self.turn.as_ref().map_or((0, ""), |turn| (turn.pods, &*turn.node));
+        // No name of a node is too long (upstream's validation: 253 bytes).
+        let (length, node) = u8::try_from(node.len()).map_or((0, ""), |length| (length, node));
+        let entries = self.failures.len().saturating_mul(ENTRY_BYTES);
+        let mut bytes = Vec::with_capacity(entries.saturating_add(HEADER_BYTES).saturating_add(node.len()));
         bytes.push(VERSION);
         bytes.extend(owner_mark(uid).to_le_bytes());
         bytes.extend(self.selecting_all.to_le_bytes());
         bytes.extend(self.generation.to_le_bytes());
         bytes.extend(self.last_write_ms.to_le_bytes());
+        bytes.extend([pods, length]);
+        bytes.extend(node.as_bytes());
         for (node, failures) in &self.failures {
             bytes.extend(node.to_le_bytes());
             bytes.push(failures.count);
@@ -98,15 +122,20 @@ mod tests {
 
     fn full() -> Memo {
         let failure = |node: u64| (node * 3, Failures { count: 3, last_ms: -5 });
-        let failures = (0..MAX_FAILURES as u64).map(failure).collect();
-        Memo { selecting_all: 4, generation: 7, last_write_ms: -9, failures }
+        Memo {
+            selecting_all: 4,
+            generation: 7,
+            last_write_ms: -9,
+            turn: Some(Turn { node: "n".repeat(253).into(), pods: 2 }),
+            failures: (0..MAX_FAILURES as u64).map(failure).collect(),
+        }
     }
 
     #[test]
     fn a_memo_comes_back_as_it_was_and_a_malformed_one_is_lost() {
         let memo = full();
         let bytes = memo.encode("uid");
-        assert!(bytes.len() < 60 * 1024, "{}", bytes.len());
+        assert!(bytes.len() < 61 * 1024, "{}", bytes.len());
         assert_eq!(Memo::decode(&bytes, "uid"), memo);
         let lost = Memo::default();
         assert_eq!(Memo::decode(&bytes, "another"), lost);
@@ -115,9 +144,22 @@ mod tests {
         let mut other = bytes.clone();
         other[0] = 9;
         assert_eq!(Memo::decode(&other, "uid"), lost);
+        let mut no_text = bytes.clone();
+        no_text[HEADER_BYTES] = 0xff;
+        assert_eq!(Memo::decode(&no_text, "uid"), lost);
         let mut longer = bytes;
         longer.push(0);
         assert_eq!(Memo::decode(&longer, "uid"), lost);
+    }
+
+    #[test]
+    fn whose_turn_it_was_is_remembered_alone_unless_it_is_no_name() {
+        let turn = |name: &str| Some(Turn { node: name.into(), pods: 1 });
+        let memo = Memo { turn: turn("node-1"), ..Memo::default() };
+        assert_eq!(Memo::decode(&memo.encode("uid"), "uid"), memo);
+        let endless = Memo { turn: turn(&"n".repeat(256)), selecting_all: 1, ..Memo::default() };
+        let without = Memo { turn: None, ..endless.clone() };
+        assert_eq!(Memo::decode(&endless.encode("uid"), "uid"), without);
     }
 
     #[test]

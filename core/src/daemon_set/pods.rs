@@ -147,6 +147,12 @@ impl Pods {
         bounds.map(|(start, end)| self.sorted.get(*start as usize..*end as usize).unwrap_or_default())
     }
 
+    /// How many Pods of a node nobody has asked to go, saturating.
+    pub(super) fn alive_on(&self, node: usize) -> u8 {
+        let alive = self.by_node().nth(node).into_iter().flatten().filter(|pod| !pod.is_terminating());
+        u8::try_from(alive.count()).unwrap_or(u8::MAX)
+    }
+
     /// All Pods that are meant for a node that is there.
     pub(super) fn placed(&self) -> &[Pod] {
         &self.sorted

@@ -9,8 +9,8 @@ use super::facts::{Facts, Node};
 use super::pods::Pod;
 use super::revisions::Revisions;
 
-/// The Pods that the rollout replaces now, and those that it creates beside old ones; nodes come in the order of their
-/// names.
+/// The Pods that the rollout replaces now, and those that it creates beside old ones; nodes come in the order of
+/// [`Facts::nodes`].
 ///
 /// A node that is left out has an available Pod of the present template, so that only with surge it has to be counted.
 ///
@@ -89,7 +89,7 @@ fn without_surge(facts: &Facts<'_>, revisions: &Revisions, max_unavailable: u32,
             Some(Pair { new: None, old: Some(old) }) => {
                 let is_available = facts.is_available(old);
                 if is_available {
-                    candidates.push(old.position);
+                    candidates.push((node.position, old.position));
                 } else {
                     changes.delete(old.position);
                 }
@@ -99,7 +99,13 @@ fn without_surge(facts: &Facts<'_>, revisions: &Revisions, max_unavailable: u32,
         };
         unavailable = unavailable.saturating_add(u32::from(!is_available));
     }
-    for old in candidates.iter().take(max_unavailable.saturating_sub(unavailable) as usize) {
+    take(&candidates, max_unavailable.saturating_sub(unavailable), changes);
+}
+
+/// Deletes so many of these old Pods, each of which is on its node.
+fn take(candidates: &[(u32, u32)], most: u32, changes: &mut Changes) {
+    for (node, old) in candidates.iter().take(most as usize) {
+        changes.begin_with(*node);
         changes.delete(*old);
     }
 }
@@ -121,15 +127,13 @@ fn with_surge(facts: &Facts<'_>, revisions: &Revisions, max_surge: u32, changes:
             (Some(old), Some(new)) if facts.is_available(new) => changes.delete(old.position),
             (Some(_), Some(_)) => surging = surging.saturating_add(1),
             (Some(_), None) if is_available && node.answer.should_run => candidates.push(node.position),
-            (Some(old), None) if is_available => sunset.push(old.position),
+            (Some(old), None) if is_available => sunset.push((node.position, old.position)),
             (Some(_), None) if node.answer.should_run => changes.create(node.position),
             (Some(old), None) => changes.delete(old.position),
             (None, Some(_) | None) => {}
         }
     }
-    for old in sunset.iter().take(available.saturating_sub(facts.desired) as usize) {
-        changes.delete(*old);
-    }
+    take(&sunset, available.saturating_sub(facts.desired), changes);
     for node in candidates.iter().take(max_surge.saturating_sub(surging) as usize) {
         changes.create(*node);
     }
@@ -155,6 +159,48 @@ mod tests {
     fn nodes(groups: &[(usize, &'static str, &'static str)]) -> DaemonSetSnapshot {
         let pods = groups.iter().flat_map(|(count, hash, words)| vec![(*hash, *words); *count]);
         with_pods(&pods.collect::<vec::Vec<_>>())
+    }
+
+    /// Rolls one node after the other, of which this one refuses what the rollout asks of it; the Pods whose deletion was
+    /// asked for, and the nodes for which Pods were, in their order.
+    fn roll(snapshot: &mut DaemonSetSnapshot, refuses: u32) -> (vec::Vec<u32>, vec::Vec<u32>) {
+        let (mut created, mut deleted) = (vec![], vec![]);
+        for _ in 0..9 {
+            let (creates, deletes) = changes(snapshot);
+            snapshot.memo = super::super::fixture::plan(snapshot).memo;
+            for node in creates.into_iter().filter(|node| *node != refuses) {
+                pod(snapshot, node, "new", "");
+                created.push(node);
+            }
+            for gone in deletes.into_iter().filter(|pod| *pod != refuses) {
+                // It is gone at once.
+                snapshot.pods.node[gone as usize] = GONE_NODE;
+                deleted.push(gone);
+            }
+        }
+        (created, deleted)
+    }
+
+    #[test]
+    fn a_pod_whose_delete_is_refused_does_not_stop_the_rollout() {
+        let mut snapshot = nodes(&[(4, "old", "")]);
+        assert_eq!(roll(&mut snapshot, 0), (vec![1, 2, 3], vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn a_node_for_which_no_second_pod_may_come_does_not_stop_a_rollout_with_surge() {
+        let mut snapshot = nodes(&[(4, "old", "")]);
+        surge(&mut snapshot, 1);
+        let (created, deleted) = roll(&mut snapshot, 0);
+        assert_eq!((created, deleted), (vec![1, 2, 3], vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn on_a_node_that_takes_no_new_pod_one_whose_delete_is_refused_keeps_none_of_the_others() {
+        let mut snapshot = nodes(&[(3, "old", ""), (2, "new", "unready")]);
+        snapshot.nodes.shape[..3].fill(NO_SCHEDULE);
+        surge(&mut snapshot, 1);
+        assert_eq!(roll(&mut snapshot, 0).1, [1], "one of the three is more than two nodes need");
     }
 
     #[test]

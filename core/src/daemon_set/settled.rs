@@ -13,7 +13,7 @@ use super::revisions::Revisions;
 pub(super) fn decide(facts: &Facts<'_>, revisions: &Revisions) -> SettledNodes {
     let mut settled = SettledNodes::default();
     let is_single = facts.snapshot.revisions.iter().filter(|one| one.row.holds_template).count() < 2;
-    for (node, present) in facts.nodes().zip(&facts.pods.present) {
+    for (node, present) in facts.by_name().zip(&facts.pods.present) {
         match (present, node.pods) {
             (0, []) if !node.answer.should_run => settled.without.push(node.position),
             (1, [_]) if is_single && has_what_it_needs(facts, revisions, node) => {

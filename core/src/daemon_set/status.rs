@@ -61,12 +61,14 @@ fn window_ms(nodes: u32) -> u32 {
 
 /// Whether `new` says what others wait for and the `stored` one does not.
 fn is_awaited(new: &DaemonSetStatusView, stored: &DaemonSetStatusView) -> bool {
-    let is_complete = |status: &DaemonSetStatusView| {
-        status.updated == status.desired && status.available == status.desired && status.misscheduled == 0
-    };
     new.observed_generation != stored.observed_generation
         || new.collision_count != stored.collision_count
         || is_complete(new) && !is_complete(stored)
+}
+
+/// Whether every node that is to have a Pod has one of the present template that is available, and no other has one.
+pub(super) fn is_complete(status: &DaemonSetStatusView) -> bool {
+    status.updated == status.desired && status.available == status.desired && status.misscheduled == 0
 }
 
 /// The status as the snapshot shows it (upstream: updateDaemonSetStatus). Pods on nodes that are not there count
