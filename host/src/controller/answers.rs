@@ -71,6 +71,16 @@ impl ReadDue {
 }
 
 impl Controller {
+    /// Key that a request in flight is for; `None` for one that records an Event, or that was answered.
+    #[must_use]
+    pub fn key_of(&self, id: RequestId) -> Option<&Key> {
+        match self.pending.get(&id)? {
+            Pending::Write { key, .. } => Some(key),
+            Pending::Read(read) => Some(&read.key),
+            Pending::Event(_) => None,
+        }
+    }
+
     /// Takes in how a request ended.
     pub fn handle_answer(&mut self, now: Now, id: RequestId, outcome: Outcome) {
         self.stats.inputs += 1;

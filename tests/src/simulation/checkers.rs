@@ -29,6 +29,7 @@ use windlass_core::kube::{Kind, Object, ResourceVersion, Str};
 use windlass_core::plan::Plan;
 use windlass_host::Now;
 use windlass_host::controller::{Run, RunId};
+use windlass_host::key::Key;
 use windlass_host::request::{Operation, Outcome, Propagation, Request, RequestId};
 use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
 use windlass_sandbox::{Commit, Store, Verb};
@@ -178,12 +179,19 @@ impl Checkers {
         self.observers[process].running.remove(&run);
     }
 
-    /// A process sends a request.
+    /// A process sends a request; `key` is what it says that it is for.
     ///
     /// # Errors
     /// The predicate that does not hold.
-    pub fn sends(&mut self, process: usize, request: &Request, now_ms: u64) -> Result<(), Violation> {
+    pub fn sends(
+        &mut self,
+        process: usize,
+        request: &Request,
+        key: Option<&Key>,
+        now_ms: u64,
+    ) -> Result<(), Violation> {
         let observer = &mut self.observers[process];
+        observer.keys.extend(key.map(|key| (request.id, key.clone())));
         sight::sends(observer, request, (&self.ledger, &self.sets), now_ms)?;
         creation::sends(observer, request)?;
         cron::sends(observer, request)?;

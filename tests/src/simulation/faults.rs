@@ -28,7 +28,7 @@ pub enum Fault {
     TooManyRequests,
     /// 429 without.
     TooManyRequestsBare,
-    /// 403, as a quota gives it.
+    /// 403, as a quota gives it to creates; a script lets any write meet it, as from who may admit writes.
     Forbidden,
     /// 409 to a create, as a quota gives it that somebody else changed at the same time.
     QuotaConflict,

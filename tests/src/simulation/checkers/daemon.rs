@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use windlass_core::daemon_set::placement::Placement;
 use windlass_core::kube::{
-    ControllerRevision, DaemonSet, DaemonSetStatus, DaemonTemplate, Node, ObjectMeta, PlacementSpec, Pod,
-    PodManifest, PodPhase, Str, TEMPLATE_GENERATION_LABEL, Taint, Uid, daemon_pod_columns, daemon_set_view,
-    node_columns,
+    ControllerRevision, DaemonSet, DaemonSetStatus, DaemonTemplate, Node, Object, ObjectMeta, PlacementSpec,
+    Pod, PodManifest, PodPhase, Str, TEMPLATE_GENERATION_LABEL, Taint, Uid, daemon_pod_columns,
+    daemon_set_view, node_columns,
 };
 use windlass_core::plan::{Action, DaemonSetAction, Plan};
 use windlass_core::view::DaemonSetSnapshot;
@@ -39,6 +39,8 @@ pub(super) struct Seen {
     pods: Vec<Arc<Pod>>,
     /// Revisions that the set controls and its selector matches.
     revisions: Vec<Arc<ControllerRevision>>,
+    /// Hashes of its revisions that the process was told of since: one that goes again meanwhile was there all the same.
+    told: BTreeSet<Str>,
     /// Hashes that say that a Pod was made from the present template.
     current: BTreeSet<Str>,
     /// Data of the present template.
@@ -72,6 +74,13 @@ pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) -> R
     if let Some(what) = stale_part(observer, snapshot, &set) {
         return Err(Violation::new("C4", format!("{} sees {what} other than the newest known", run.key)));
     }
+    let (now_ms, uid) = (snapshot.now_ms, &set.metadata.uid);
+    // A node that was quiet for long starts afresh, and what lies in the future, by a clock that was set back, is now.
+    observer.replaced.retain(|(owner, ..), (_, last_ms)| {
+        let is_meant = owner == uid && plan.is_some();
+        *last_ms = if is_meant { (*last_ms).min(now_ms) } else { *last_ms };
+        !is_meant || now_ms - *last_ms <= 2 * MAX_MS
+    });
     observer.sets.remove(&name.name);
     if let Some(plan) = plan
         && let Some(seen) = Seen::of(observer, set, snapshot, plan)
@@ -79,6 +88,14 @@ pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) -> R
         observer.sets.insert(name.name.clone(), seen);
     }
     Ok(())
+}
+
+/// A process is told of an object as it is, or was made.
+pub(super) fn hears_of(observer: &mut Observer, object: &Object) {
+    let Object::ControllerRevision(revision) = object else { return };
+    let owner = revision.metadata.controller().map(|owner| &owner.uid);
+    let seen = observer.sets.values_mut().find(|seen| Some(&seen.set.metadata.uid) == owner);
+    seen.into_iter().for_each(|seen| _ = seen.told.insert(hash_of(&revision.metadata)));
 }
 
 /// A process sends a request.
@@ -102,6 +119,11 @@ pub(super) fn answer(set: &DaemonSet, node: &Node) -> Answer {
     let selector = template["spec"]["nodeSelector"].as_object().cloned().unwrap_or_default();
     let label = |key: &str| node.metadata.labels.get(key).map(|value| &**value);
     if selector.iter().any(|(key, value)| label(key) != value.as_str()) {
+        return Answer::default();
+    }
+    let affinity = &template["spec"]["affinity"]["nodeAffinity"];
+    // The only terms in a run are some that cannot be parsed, which no node meets.
+    if !affinity["requiredDuringSchedulingIgnoredDuringExecution"].is_null() {
         return Answer::default();
     }
     let borne = template["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
@@ -247,9 +269,6 @@ fn delete(observer: &mut Observer, pod: &ObjectRef) -> Result<(), Violation> {
     };
     let Some((key, now_ms)) = replaced else { return Ok(()) };
     let (count, last_ms) = observer.replaced.entry(key).or_default();
-    if now_ms - *last_ms > 2 * MAX_MS {
-        *count = 0;
-    }
     let wait_ms = if *count == 0 { 0 } else { (BASE_MS << (*count - 1).min(20)).min(MAX_MS) };
     if *count > 0 && now_ms < *last_ms + wait_ms {
         let why = format!("replaced {} ms early, after {count} failures", *last_ms + wait_ms - now_ms);
@@ -319,6 +338,7 @@ impl Seen {
             nodes,
             pods,
             revisions,
+            told: BTreeSet::new(),
             current,
             data: template.data,
             created: Vec::new(),
@@ -386,7 +406,7 @@ impl Seen {
             return Err(("D2", format!("is meant for {node:?}, which is not to have a Pod")));
         };
         let is_known = self.revisions.iter().any(|revision| hash_of(&revision.metadata) == *hash);
-        if !is_known && !known.contains(hash) {
+        if !is_known && !self.told.contains(hash) && !known.contains(hash) {
             return Err(("D6", format!("is of {hash}, and there is no such revision")));
         }
         if !self.current.contains(hash) {

@@ -17,6 +17,9 @@ use crate::simulation::view::View;
 /// Rest of a flow after a 429 that names none, milliseconds.
 const DEFAULT_PAUSE_MS: u64 = 1_000;
 
+/// A write that a read has to settle: the key that it is for, and the object that it is about.
+pub(super) type Doubtful = (Option<Key>, Kind, Str);
+
 /// What one process does and could see.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
@@ -32,10 +35,13 @@ pub(super) struct Observer {
     pub(super) alone: BTreeSet<Str>,
     /// Writes in flight, and the Job or CronJob that they are for.
     pub(super) in_flight: BTreeMap<RequestId, Option<Key>>,
-    /// Writes whose outcome the process does not know, by object, and the Job or CronJob that they are for.
-    pub(super) unsettled: BTreeMap<(Kind, Str), Option<Key>>,
+    /// What each request in flight is for, as the process says: two keys may write to one object, and each reads what
+    /// became of its own write.
+    pub(super) keys: BTreeMap<RequestId, Key>,
+    /// Writes whose outcome the process does not know, and the object that they are for.
+    pub(super) unsettled: BTreeMap<Doubtful, Option<Key>>,
     /// The last write to each object that was not carried out for sure.
-    pub(super) asked: BTreeMap<(Kind, Str), Operation>,
+    pub(super) asked: BTreeMap<Doubtful, Operation>,
     /// What the last reconcile of a Job that creates Pods saw.
     pub(super) seen: BTreeMap<Str, Seen>,
     /// What the last reconcile of a Job that writes a status saw.
@@ -68,6 +74,7 @@ impl Observer {
     /// Takes in how a request of the process ended, as far as the process is told.
     pub(super) fn answered(&mut self, request: &Request, outcome: &Outcome, now_ms: u64) {
         let key = self.in_flight.remove(&request.id).flatten();
+        let reader = self.keys.remove(&request.id);
         if let Outcome::Rejected(status) = outcome
             && status.code == 429
         {
@@ -76,20 +83,20 @@ impl Observer {
             *paused = (*paused).max(until_ms);
         }
         match request.flow {
-            Flow::Read => self.read(&request.operation, outcome),
+            Flow::Read => self.read(reader, &request.operation, outcome),
             Flow::Write => {
                 if matches!((&request.operation, outcome), (Operation::WriteJobStatus(_), Outcome::Done(_))) {
                     self.statuses.insert(request.id);
                 }
-                self.wrote(&request.operation, key, outcome);
+                self.wrote(&request.operation, (reader, key), outcome);
             }
             Flow::Event => {}
         }
     }
 
-    fn read(&mut self, operation: &Operation, outcome: &Outcome) {
+    fn read(&mut self, reader: Option<Key>, operation: &Operation, outcome: &Outcome) {
         let Operation::Get { kind, name, .. } = operation else { return };
-        let target = (*kind, name.clone());
+        let target = (reader, *kind, name.clone());
         let found = match outcome {
             Outcome::Done(Some(object)) => Some(&object.metadata().uid),
             Outcome::Rejected(status) if status.is_not_found() => None,
@@ -100,7 +107,10 @@ impl Observer {
             self.read_gone.extend(listed.filter(|uid| Some(*uid) != found).cloned());
         }
         match outcome {
-            Outcome::Done(Some(object)) => self.view.acknowledge(object),
+            Outcome::Done(Some(object)) => {
+                self.view.acknowledge(object);
+                daemon::hears_of(self, object);
+            }
             Outcome::Rejected(status) if status.is_not_found() => {
                 // The read settles a write that would have removed the object, or found it gone.
                 if let Some(operation) = self.asked.get(&target) {
@@ -130,25 +140,25 @@ impl Observer {
         self.asked.remove(&target);
     }
 
-    fn wrote(&mut self, operation: &Operation, key: Option<Key>, outcome: &Outcome) {
-        let Some(target) = target(operation) else { return };
+    fn wrote(&mut self, operation: &Operation, (writer, key): (Option<Key>, Option<Key>), outcome: &Outcome) {
+        let Some((kind, name)) = target(operation) else { return };
         match outcome {
             Outcome::Done(object) => self.done(operation, object.as_ref()),
             Outcome::Rejected(status) if status.is_not_found() && removes(operation).is_some() => {
                 if let Some(uid) = removes(operation) {
-                    self.view.learn_removed(target.0, &target.1, &uid);
+                    self.view.learn_removed(kind, &name, &uid);
                 }
             }
             Outcome::Unknown => {
-                self.asked.insert(target.clone(), operation.clone());
-                self.unsettled.insert(target, key);
+                self.asked.insert((writer.clone(), kind, name.clone()), operation.clone());
+                self.unsettled.insert((writer, kind, name), key);
             }
             // These say for sure that nothing happened, and nothing is read for them.
             Outcome::Rejected(status) if matches!(status.code, 403 | 429) => {}
             Outcome::Rejected(status) => {
-                self.asked.insert(target.clone(), operation.clone());
+                self.asked.insert((writer.clone(), kind, name.clone()), operation.clone());
                 if status.code >= 500 {
-                    self.unsettled.insert(target, key);
+                    self.unsettled.insert((writer, kind, name), key);
                 }
             }
             Outcome::NotSent => {}
@@ -168,6 +178,7 @@ impl Observer {
         } else {
             self.view.acknowledge(object);
         }
+        daemon::hears_of(self, object);
         if let (Operation::CreateJob(_), Object::Job(job)) = (operation, object) {
             self.made(job);
         }

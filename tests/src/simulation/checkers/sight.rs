@@ -32,7 +32,7 @@ pub(super) fn runs(observer: &mut Observer, run: &Run) -> Result<(), Violation> 
         if let Some((target, _)) = observer.unsettled.iter().find(|(_, key)| for_this(key)) {
             return Err(Violation::new(
                 "C7",
-                format!("{} runs though nobody knows what became of a write to {}", run.key, target.1),
+                format!("{} runs though nobody knows what became of a write to {}", run.key, target.2),
             ));
         }
     }

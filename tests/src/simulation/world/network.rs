@@ -59,7 +59,8 @@ impl World<'_> {
     }
 
     fn send(&mut self, process: usize, request: Request) {
-        let checked = self.checkers.sends(process, &request, self.now_ms);
+        let key = self.processes[process].controller.as_ref().and_then(|machine| machine.key_of(request.id));
+        let checked = self.checkers.sends(process, &request, key, self.now_ms);
         self.check(checked);
         let now_ms = self.now_ms;
         let (id, flow) = (request.id, request.flow);
@@ -280,6 +281,9 @@ impl World<'_> {
             if self.meets(scripted, Fault::QuotaConflict) {
                 return Some(status(409, "Conflict"));
             }
+        } else if scripted.contains(&Fault::Forbidden) {
+            self.faults.force(Fault::Forbidden);
+            return Some(status(403, "Forbidden"));
         }
         if self.meets(scripted, Fault::ServerError) {
             return Some(status(500, "InternalError"));
