@@ -40,10 +40,11 @@ pub fn run_seed(seed: u64, engine: &dyn Engine, mutant: Option<Mutant>, is_trace
     world::run(plot, engine)
 }
 
-/// What goes wrong in the run of `seed`: with CronJobs, for most of the time that they are there.
+/// What goes wrong in the run of `seed`: with CronJobs, for most of the time that they are there. Clocks are wrong where
+/// there are CronJobs or DaemonSets.
 fn faults_of(seed: u64, workload: &Workload) -> Faults {
     let mut faults = Faults::of(seed);
-    let keeps_time = workload.crons.is_empty() || workload.has_waiting_jobs();
+    let keeps_time = workload.crons.is_empty() && workload.sets.is_empty() || workload.has_waiting_jobs();
     if keeps_time {
         // Deadlines, retries and times to live are judged by the server's clock.
         faults.forbid(Fault::ClockForward);

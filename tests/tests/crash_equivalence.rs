@@ -6,14 +6,14 @@ use std::fmt::Debug;
 use windlass_host::engine::native::NativeEngine;
 use windlass_tests::simulation::random::Random;
 use windlass_tests::simulation::script::{Moment, ScriptDeed};
-use windlass_tests::simulation::workload::{JobPlan, Workload, cron};
+use windlass_tests::simulation::workload::{JobPlan, Workload, cron, daemon};
 use windlass_tests::simulation::world::{Cut, Plot, Report, run};
 
 /// Seeds of the runs that are cut; those are taken that write neither too little nor too much.
 const SEEDS: std::ops::Range<u64> = 1..800;
 /// Fewest and most writes of a run that is cut at each of them.
 const WRITES: std::ops::RangeInclusive<u64> = 3..=60;
-/// Runs of Jobs that are cut, and runs of a CronJob.
+/// Runs of Jobs that are cut, runs of a CronJob, and runs of a DaemonSet.
 const RUNS: usize = 25;
 /// Most commits of a run after which its process is told to end, and how many are between two.
 const MOST_COMMITS: u64 = 120;
@@ -35,6 +35,12 @@ fn a_crash_at_any_write_changes_nothing_that_is_left_of_a_cron_job() {
 }
 
 #[test]
+fn a_crash_at_any_write_changes_nothing_that_is_left_of_a_daemon_set() {
+    let cut_runs = cut_all(daemon_set);
+    assert!(cut_runs > 500, "only {cut_runs} runs were cut: the workloads have changed");
+}
+
+#[test]
 fn a_process_that_is_told_to_end_loses_nothing_of_jobs() {
     let ended = end_all(jobs);
     assert!(ended > 300, "only {ended} processes were told to end: the workloads have changed");
@@ -43,6 +49,12 @@ fn a_process_that_is_told_to_end_loses_nothing_of_jobs() {
 #[test]
 fn a_process_that_is_told_to_end_loses_nothing_of_a_cron_job() {
     let ended = end_all(cron_job);
+    assert!(ended > 300, "only {ended} processes were told to end: the workloads have changed");
+}
+
+#[test]
+fn a_process_that_is_told_to_end_loses_nothing_of_a_daemon_set() {
+    let ended = end_all(daemon_set);
     assert!(ended > 300, "only {ended} processes were told to end: the workloads have changed");
 }
 
@@ -115,6 +127,11 @@ fn is_settled(plan: &JobPlan) -> bool {
 /// The small CronJob of `seed`.
 fn cron_job(seed: u64) -> Option<Workload> {
     Some(cron::small::workload(seed))
+}
+
+/// The small DaemonSet of `seed`.
+fn daemon_set(seed: u64) -> Option<Workload> {
+    Some(daemon::small::workload(seed))
 }
 
 fn assert_same(report: &Report, whole: &Report, what: &impl Debug) {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use windlass_core::kube::{COMPLETION_INDEX_ANNOTATION, CronJob, Job, Kind, Object, Pod, Str};
+use windlass_core::kube::{
+    COMPLETION_INDEX_ANNOTATION, CONTROLLER_REVISION_HASH_LABEL, CronJob, DaemonSetStatus, Job, Kind, Object,
+    Pod, Str,
+};
 use windlass_sandbox::{Commit, Store};
 
 use super::random::mix;
@@ -98,6 +101,14 @@ impl History {
                 status.last_schedule_time,
                 status.last_successful_time.is_some()
             ));
+        }
+        for object in store.objects(Kind::DaemonSet) {
+            let Object::DaemonSet(set) = object else { continue };
+            lines.push(format!("{}: {}", set.metadata.name, counters(&set.status)));
+        }
+        for object in store.objects(Kind::ControllerRevision) {
+            let Object::ControllerRevision(revision) = object else { continue };
+            lines.push(format!("{}: number {}", revision.metadata.name, revision.revision));
         }
         for object in store.objects(Kind::Pod) {
             let Object::Pod(pod) = object else { continue };
@@ -309,6 +320,21 @@ pub fn sketch(object: &Object) -> String {
     }
 }
 
+/// A DaemonSet's counters.
+fn counters(status: &DaemonSetStatus) -> String {
+    format!(
+        "generation {}, {} desired, {} current, {} updated, {} ready, {} available, {} misscheduled, {:?} collisions",
+        status.observed_generation,
+        status.desired_number_scheduled,
+        status.current_number_scheduled,
+        status.updated_number_scheduled,
+        status.number_ready,
+        status.number_available,
+        status.number_misscheduled,
+        status.collision_count,
+    )
+}
+
 /// What an object was made for.
 fn slot(object: &Object) -> String {
     match object {
@@ -320,7 +346,13 @@ fn slot(object: &Object) -> String {
 fn slot_of_pod(pod: &Pod) -> String {
     let owner = pod.metadata.controller().map(|owner| owner.name.clone());
     let index = pod.metadata.annotations.get(COMPLETION_INDEX_ANNOTATION);
-    format!("pod of {owner:?} index {index:?}")
+    // A DaemonSet's Pod is for a node and a template.
+    let place = pod
+        .spec
+        .pinned_to
+        .as_ref()
+        .map(|node| (node, pod.metadata.labels.get(CONTROLLER_REVISION_HASH_LABEL)));
+    format!("pod of {owner:?} index {index:?} place {place:?}")
 }
 
 fn short(uid: &str) -> &str {

@@ -39,6 +39,9 @@ pub(super) struct Seen {
     pods: Vec<Arc<Pod>>,
     /// Revisions that the set controls and its selector matches.
     revisions: Vec<Arc<ControllerRevision>>,
+    /// Nodes that the snapshot left out: their Pods were available, and are until something happens there, however the
+    /// clock is set.
+    left_out: BTreeSet<Str>,
     /// Hashes of its revisions that the process was told of since: one that goes again meanwhile was there all the same.
     told: BTreeSet<Str>,
     /// Hashes that say that a Pod was made from the present template.
@@ -320,7 +323,9 @@ impl Seen {
             metadata.controller().is_some_and(|owner| owner.uid == set.metadata.uid)
                 && set.spec.selector.as_ref().is_some_and(|selector| selector.matches(&metadata.labels))
         };
-        let all = Shown::of(observer, snapshot, &set).pods;
+        let shown = Shown::of(observer, snapshot, &set);
+        let left_out = shown.left_out.iter().map(|node| node.metadata.name.clone()).collect();
+        let all = shown.pods;
         let condemned = plan.steps.iter().flat_map(|step| match &step.action {
             Action::DaemonSet(DaemonSetAction::DeletePods(pods)) => pods.as_slice(),
             _ => &[],
@@ -338,6 +343,7 @@ impl Seen {
             nodes,
             pods,
             revisions,
+            left_out,
             told: BTreeSet::new(),
             current,
             data: template.data,
@@ -368,7 +374,8 @@ impl Seen {
         let min_ready_ms = i64::from(self.set.spec.min_ready_seconds.unwrap_or(0)) * 1_000;
         let since = pod.ready_condition().and_then(|ready| ready.last_transition_time);
         let is_long = since.is_some_and(|since| since.unix_seconds * 1_000 + min_ready_ms <= self.now_ms);
-        is_ready(pod) && (min_ready_ms == 0 || is_long)
+        let is_left_out = target(pod).is_some_and(|node| self.left_out.contains(node));
+        is_ready(pod) && (min_ready_ms == 0 || is_long || is_left_out)
     }
 
     fn is_rolling(&self) -> bool {

@@ -1,5 +1,7 @@
 //! DaemonSets of a run, the nodes that they are for, and what happens to both.
 
+pub mod small;
+
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
