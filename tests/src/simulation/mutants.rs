@@ -150,10 +150,13 @@ pub enum Mutant {
     WritesOverDaemonSets,
     /// The host sends the create of a revision again under another name.
     CreatesRevisionsTwice,
+    /// The host leaves the uid out of deletes of revisions.
+    DeletesRevisionsWithoutUid,
 }
 
 impl Mutant {
-    /// Every defect, and the predicates of which one has to find it.
+    /// Every defect that the seeds of a plain run find, and the predicates of which one has to find it; the others have a
+    /// story of their own.
     pub const ALL: [(Self, &'static [&'static str]); 64] = [
         (Self::OneTooMany, &["J1", "J2"]),
         (Self::UnrecordedUntracking, &["J4"]),
@@ -395,6 +398,10 @@ pub fn perform(mutant: Mutant, store: &mut Store, actor: Actor, operation: &Oper
             let created = store.create_revision_of(actor, manifest);
             Some(told(created.map(|revision| Some(Object::ControllerRevision(revision)))))
         }
+        (
+            Mutant::DeletesRevisionsWithoutUid,
+            Operation::DaemonSet(DaemonSetOperation::DeleteRevision(revision)),
+        ) => Some(told(delete(store, actor, Kind::ControllerRevision, revision, DeleteOptions::default()))),
         (Mutant::KeepsSurplus, Operation::DeletePod(_)) => Some(Outcome::Done(None)),
         (Mutant::WritesOverChanges, Operation::WriteJobStatus(job)) => {
             let mut job = Job::clone(job);

@@ -1,8 +1,9 @@
 //! Stories of one DaemonSet.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use windlass_core::kube::{DaemonSet, DaemonSetSpec, Object, Pod};
+use windlass_core::kube::{DaemonSet, DaemonSetSpec, Object, PlacementSpec, Pod, Str};
 use windlass_host::request::Operation;
 use windlass_sandbox::{Commit, Store};
 
@@ -26,6 +27,17 @@ impl Story {
         let plan = DaemonPlan { name: NAME.into(), spec: Arc::new(spec), created_ms: 0, fate };
         self.plot.workload.sets.push(plan);
         self.plot.workload.nodes = vec![NodePlan { zone: None, is_there: true }; nodes];
+        self
+    }
+
+    /// Adds another DaemonSet for the same nodes.
+    #[must_use]
+    pub fn another_daemon_set(mut self, name: &str, change: impl FnOnce(&mut DaemonSetSpec)) -> Self {
+        let mut spec = spec(name);
+        change(&mut spec);
+        let fate = PodFate { start_ms: (5, 50), run_ms: (300, 900), ..PodFate::default() };
+        let plan = DaemonPlan { name: name.into(), spec: Arc::new(spec), created_ms: 0, fate };
+        self.plot.workload.sets.push(plan);
         self
     }
 
@@ -78,6 +90,24 @@ pub fn deletes_our_pod(commit: &Commit) -> bool {
 #[must_use]
 pub fn deletes(operation: &Operation) -> bool {
     matches!(operation, Operation::DeletePod(_))
+}
+
+/// Whether a request creates a Pod for the node of that name.
+pub fn creates_on(node: Str) -> impl Fn(&Operation) -> bool + 'static {
+    move |operation| {
+        let Operation::CreatePod(manifest) = operation else { return false };
+        let spec: Result<PlacementSpec, _> = serde_json::from_str(manifest.spec.get());
+        spec.is_ok_and(|spec| spec.affinity.is_some_and(|affinity| affinity.only_node() == Some(&node)))
+    }
+}
+
+/// Whether a request deletes the Pod that was the first to be deleted.
+pub fn deletes_the_first() -> impl Fn(&Operation) -> bool + 'static {
+    let first = OnceCell::new();
+    move |operation| {
+        let Operation::DeletePod(pod) = operation else { return false };
+        *first.get_or_init(|| pod.uid.clone()) == pod.uid
+    }
 }
 
 /// Changes the spec of the story's DaemonSet.
