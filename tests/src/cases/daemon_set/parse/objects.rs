@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::value::RawValue;
 use windlass_core::kube::{
     CONTROLLER_REVISION_HASH_LABEL, ConditionStatus, Labels, Node, ObjectMeta, Pod, PodPhase, Str,
     TEMPLATE_GENERATION_LABEL, Taint, Time,
@@ -29,6 +30,7 @@ pub(super) fn node(world: &mut DaemonWorld, text: &str) -> Result<()> {
         } else {
             for (key, value) in pairs(rest) {
                 match key {
+                    "labels" if value == "none" => node.metadata.labels = Arc::default(),
                     "labels" => {
                         let mut all = labels(value);
                         all.insert(HOSTNAME_LABEL.into(), name.clone());
@@ -194,6 +196,8 @@ pub(super) fn revision(world: &mut DaemonWorld, text: &str) -> Result<()> {
             match key {
                 "number" => one.revision = value.parse()?,
                 "image" => one.data = Some(world.data(Some(value))?),
+                "data" if value == "none" => one.data = None,
+                "data" => one.data = Some(RawValue::from_string(value.to_owned())?.into()),
                 "hash" => {
                     let label: Labels = match value {
                         "none" => Labels::default(),
