@@ -9,6 +9,7 @@ mod cron;
 mod engine;
 mod logging;
 mod output;
+mod plugin;
 mod revision_hash;
 mod run;
 #[cfg(feature = "simulate")]
@@ -59,6 +60,8 @@ enum Command {
     ///   kubectl get daemonset NAME -o json | windlass revision-hash -f -
     #[command(verbatim_doc_comment)]
     RevisionHash(revision_hash::Arguments),
+    /// Make and build policy plugins, without a cluster.
+    Plugin(plugin::Arguments),
     /// Print the version, that of the contract between host and core, and that of the time zones.
     Version,
     /// Print a script that completes commands and flags in a shell.
@@ -87,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "simulate")]
         Command::Cron(arguments) => cron::run(&arguments),
         Command::RevisionHash(arguments) => revision_hash::run(&arguments),
+        Command::Plugin(arguments) => plugin::run(&arguments),
         Command::Version => {
             println!("windlass {}", *VERSION);
             Ok(())
