@@ -259,6 +259,11 @@ impl Cache {
         self.jobs.get(name).filter(|entry| !entry.removed)
     }
 
+    /// The Jobs, by name.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Name, &JobEntry)> {
+        self.jobs.iter().filter(|(_, entry)| !entry.removed)
+    }
+
     /// Name of the Job with that uid.
     #[must_use]
     pub fn job_name(&self, uid: &Uid) -> Option<&Name> {
@@ -289,6 +294,11 @@ impl Cache {
     #[must_use]
     pub fn cron_job(&self, name: &Name) -> Option<&CronJobEntry> {
         self.cron_jobs.get(name)
+    }
+
+    /// The CronJobs, by name.
+    pub fn cron_jobs(&self) -> impl Iterator<Item = (&Name, &CronJobEntry)> {
+        self.cron_jobs.iter()
     }
 
     /// Name of the CronJob with that uid.

@@ -10,6 +10,7 @@ mod engine;
 mod logging;
 mod output;
 mod plugin;
+mod plugin_dir;
 mod revision_hash;
 mod run;
 #[cfg(feature = "simulate")]

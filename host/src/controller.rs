@@ -17,6 +17,7 @@ mod hold;
 mod notice;
 mod pace;
 mod plans;
+mod policies;
 mod report;
 mod runs;
 #[cfg(test)]
@@ -28,14 +29,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::Kind;
-use windlass_core::policy::{BuiltIn, Policy};
+use windlass_core::policy::BuiltIn;
 use windlass_core::view::{CronJobFlags, DaemonSetFlags, JobFlags};
 
 use crate::Now;
 use crate::apply::{Execution, SyncStart};
 use crate::cache::{Cache, Change};
-use crate::engine::Snapshot;
+use crate::engine::{SharedPolicy, Snapshot};
 use crate::key::{Key, Name};
+use crate::plugin::set::{BoundPolicy, PolicySet};
 use crate::queue::Queue;
 use crate::request::{Flow, Operation, Request, RequestId, Term};
 use crate::snapshot::{Carried, Gathered};
@@ -47,6 +49,7 @@ use events::Events;
 pub use events::{EventLoss, MAX_PENDING_EVENTS};
 pub use notice::{JobSync, MAX_NOTICES, Notice};
 use pace::Pace;
+use policies::Policies;
 use wall_clock::WallClock;
 use watches::Watches;
 
@@ -117,7 +120,7 @@ pub struct Run {
     /// What reconcile sees.
     pub snapshot: Arc<Snapshot>,
     /// Who answers the core's questions.
-    pub policy: Arc<dyn Policy + Send + Sync>,
+    pub policy: SharedPolicy,
 }
 
 /// Which keys a worker takes.
@@ -135,8 +138,8 @@ pub enum Command {
     Lead(Term),
     /// This process may not act any more.
     Follow,
-    /// Answer questions with this from the next key on.
-    Policy(Arc<dyn Policy + Send + Sync>),
+    /// Let these plugins decide from the next key on.
+    Policies(Arc<PolicySet>),
     /// Take no more keys and send no more writes; what is in flight is awaited.
     Shutdown,
 }
@@ -170,7 +173,8 @@ pub struct Controller {
     cache: Cache,
     queue: Queue,
     watches: Watches,
-    policy: Arc<dyn Policy + Send + Sync>,
+    built_in: SharedPolicy,
+    policies: Policies,
     leading: Option<Term>,
     shutting_down: bool,
     carried: BTreeMap<Key, KeyState>,
@@ -207,13 +211,15 @@ struct RunningKey {
     gathered: Gathered,
     superseded: bool,
     sync: Option<SyncStart>,
+    /// Who answers the core's questions, where plugins are bound to the object.
+    bound: Option<Arc<BoundPolicy>>,
 }
 
 impl Controller {
     /// A machine that waits for a [`Command::Lead`].
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let policy = BuiltIn {
+        let built_in = BuiltIn {
             backoff_base_ms: config.job.backoff_base_ms,
             backoff_max_ms: config.job.backoff_max_ms,
         };
@@ -222,7 +228,8 @@ impl Controller {
             config,
             cache: Cache::default(),
             queue: Queue::default(),
-            policy: Arc::new(policy),
+            built_in: Arc::new(built_in),
+            policies: Policies::default(),
             leading: None,
             shutting_down: false,
             carried: BTreeMap::new(),
@@ -255,7 +262,7 @@ impl Controller {
                 self.watches.restart();
             }
             Command::Follow => self.follow(),
-            Command::Policy(policy) => self.policy = policy,
+            Command::Policies(set) => self.take_policies(now, set),
             Command::Shutdown => {
                 self.shutting_down = true;
                 self.queue.clear();
@@ -373,6 +380,7 @@ impl Controller {
         self.turn.clear();
         self.executing.clear();
         self.running.clear();
+        self.policies.follow();
         self.pending.clear();
         self.held.clear();
         self.rescheduled.clear();
@@ -431,6 +439,7 @@ impl Controller {
         self.carried.remove(&Key::TimeToLive(name.clone()));
         self.paces.remove(&Key::Job(name.clone()));
         self.held.remove(&Key::Job(name.clone()));
+        self.policies.forget(&Key::Job(name.clone()));
         self.supersede(&Key::Job(name.clone()));
     }
 
@@ -439,6 +448,7 @@ impl Controller {
         self.carried.remove(&key);
         self.paces.remove(&key);
         self.attention.remove(name);
+        self.policies.forget(&key);
         self.supersede(&key);
     }
 
@@ -446,6 +456,7 @@ impl Controller {
         let key = Key::CronJob(name.clone());
         self.carried.remove(&key);
         self.rescheduled.remove(name);
+        self.policies.forget(&key);
         self.wall_clock.forget(&key);
         self.supersede(&key);
     }

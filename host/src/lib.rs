@@ -11,6 +11,8 @@ pub mod snapshot;
 
 pub mod engine;
 
+pub mod plugin;
+
 pub mod check;
 
 pub mod apply;

@@ -3,6 +3,8 @@
 //! Everything is counted from values that pass the driver: notices and numbers of the state machine, and the
 //! answers of the API server. Label values come from small closed sets, or from what the API server keeps small.
 
+mod plugins;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -23,8 +25,11 @@ use crate::cache::Cache;
 use crate::controller::{JobSync, Notice, Stats};
 use crate::engine::EngineFault;
 use crate::key::KeyKind;
+use crate::plugin::library::News;
 use crate::queue::Queue;
 use crate::watch::WatchEnd;
+
+use plugins::PluginMetrics;
 
 /// Type of what [`Metrics::encode`] returns.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -63,6 +68,7 @@ pub struct Metrics {
     events_lost: Family<Reason, Counter>,
     notices_dropped: Counter,
     synced: Gauge,
+    plugins: PluginMetrics,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -206,6 +212,7 @@ impl Metrics {
             events_lost: Family::default(),
             notices_dropped: Counter::default(),
             synced: Gauge::default(),
+            plugins: PluginMetrics::default(),
         };
         metrics.register(version, engine);
         metrics
@@ -256,8 +263,19 @@ impl Metrics {
             Notice::ReadRefused { status, .. } => {
                 self.reads_refused.get_or_create(&Code { code: status.code }).inc();
             }
-            Notice::Refused { .. } | Notice::TemplateUnreadable { .. } | Notice::EventLost { .. } => {}
+            Notice::Refused { .. }
+            | Notice::TemplateUnreadable { .. }
+            | Notice::EventLost { .. }
+            | Notice::PolicyTold { .. }
+            | Notice::PluginRestored { .. } => {}
+            Notice::PolicyAsked { call, .. } => self.plugins.called(call),
+            Notice::PluginQuarantined { plugin, .. } => self.plugins.quarantined(plugin),
         }
+    }
+
+    /// Notes what became of the file of a plugin.
+    pub fn plugin_news(&self, news: &News) {
+        self.plugins.news(news);
     }
 
     fn synced(&self, sync: JobSync, succeeded: bool) {
@@ -430,6 +448,7 @@ impl Metrics {
         queue.register("adds", "Keys added to the workqueue that were not queued", self.queue_adds.clone());
         queue.register("retries", "Keys queued again after a failure", self.queue_retries.clone());
         let own = registry.sub_registry_with_prefix("windlass");
+        self.plugins.register(own);
         own.register("requests", "Requests to the API server that ended", self.requests.clone());
         own.register(
             "request_duration_seconds",

@@ -13,12 +13,14 @@ mod fault;
 mod health;
 mod limiter;
 mod log;
+mod plugins;
 mod protobuf;
 mod send;
 mod start;
 mod watcher;
 mod workers;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use tokio::sync::watch;
 use crate::controller::{Config, Controller};
 use crate::engine::Engine;
 use crate::metrics::Metrics;
+use crate::plugin::load::Loader;
 
 pub use driver::DRAIN_LIMIT;
 pub use fault::{Permission, ShellFault};
@@ -53,15 +56,38 @@ pub struct Settings {
     pub startup_timeout: Duration,
     /// Settings of the state machine.
     pub controller: Config,
+    /// Where policy plugins are, if there are any.
+    pub plugins: Option<PluginDirectory>,
     /// How requests name this program.
     pub user_agent: String,
+}
+
+/// A directory of policy plugins, and what loads them.
+#[derive(Clone)]
+pub struct PluginDirectory {
+    /// The directory.
+    pub path: PathBuf,
+    /// What makes plugins of its files.
+    pub loader: Arc<dyn Loader>,
+}
+
+impl fmt::Debug for PluginDirectory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PluginDirectory").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Microseconds of a clock that never goes back, for what a call took.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    clock::monotonic_us()
 }
 
 /// Runs the controllers until `stop` becomes true and what was in flight has ended.
 ///
 /// # Errors
-/// A [`ShellFault`] that says what mends it: a cluster that cannot be used at the start, an address that
-/// cannot be listened on, or writes in flight that did not end. Later outages are retried for ever.
+/// A [`ShellFault`] that says what mends it: a cluster or a directory of plugins that cannot be used at the start, an
+/// address that cannot be listened on, or writes in flight that did not end. Later outages are retried for ever.
 pub async fn run(
     settings: Settings,
     engine: Arc<dyn Engine>,
@@ -79,9 +105,14 @@ pub async fn run(
     }
     tracing::info!("running against {}", client.url());
     let limiter = limiter::Limiter::new(clock, settings.requests_per_second, settings.burst).map(Arc::new);
+    let plugins = match settings.plugins {
+        Some(directory) => Some(plugins::Plugins::new(directory, metrics.clone()).start().await?),
+        None => None,
+    };
     let tools = driver::Tools { client, limiter, metrics, health, clock, instance: instance() };
     let controller = Controller::new(settings.controller);
-    driver::Driver::new(controller, &engine, settings.workers, tools)?.run(stop).await
+    let driver = driver::Driver::new(controller, &engine, settings.workers, tools)?;
+    driver.run(plugins, stop).await
 }
 
 /// Name of this process in Events: that of the Pod or machine.

@@ -20,7 +20,8 @@ use windlass_sandbox::{Actor, Applied, ApplyError, Commit, Store, StoreOptions};
 
 use crate::controller::Config;
 use crate::engine::Engine;
-use driver::{Driver, Progress};
+use crate::plugin::set::PolicySet;
+use driver::{Driver, PluginCalls, Progress};
 use manifest::{Document, ManifestFault, Place};
 
 /// Nodes of the cluster where neither the options nor the manifests say how many.
@@ -40,6 +41,8 @@ pub struct Options {
     pub keep_changes: bool,
     /// What the controller is to be like.
     pub controller: Config,
+    /// The plugins that decide.
+    pub policies: Arc<PolicySet>,
 }
 
 /// The state machine on a cluster in memory that holds what the manifests say.
@@ -88,7 +91,9 @@ impl Simulation {
         }
         let config = Config { seed: options.seed, ..options.controller };
         later.sort_by_key(|(at_ms, _)| *at_ms);
-        Ok(Self { driver: Driver::new(cluster, engine, config), jobs, later: later.into() })
+        let mut driver = Driver::new(cluster, engine, config);
+        driver.set_policies(options.policies);
+        Ok(Self { driver, jobs, later: later.into() })
     }
 
     /// Goes on until nothing more will happen or virtual time reaches `until_ms`; `report` hears of every instant
@@ -136,6 +141,12 @@ impl Simulation {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         self.driver.progress()
+    }
+
+    /// What each plugin did so far.
+    #[must_use]
+    pub fn plugin_calls(&self) -> &PluginCalls {
+        self.driver.plugin_calls()
     }
 
     /// Names and uids of the Jobs that the manifests held.

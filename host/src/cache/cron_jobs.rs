@@ -40,6 +40,10 @@ impl CronJobCache {
         self.entries.keys()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &CronJobEntry)> {
+        self.entries.iter().filter(|(_, entry)| !entry.removed)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -33,6 +33,8 @@ pub(super) struct ConfigFile {
     pub(super) cron_job_edits_run_the_past: Option<bool>,
     pub(super) engine: Option<EngineName>,
     pub(super) core: Option<PathBuf>,
+    pub(super) plugin_dir: Option<PathBuf>,
+    pub(super) plugin_deadline: Option<Length>,
     pub(super) verbosity: Option<u8>,
     pub(super) log_format: Option<LogFormat>,
 }

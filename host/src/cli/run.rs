@@ -11,11 +11,11 @@ use windlass_core::kube::Str;
 use windlass_core::view::{CronJobFlags, DaemonSetFlags, JobFlags};
 use windlass_host::controller::{Config, Controllers};
 use windlass_host::metrics::Metrics;
-use windlass_host::shell::{self, STARTUP_TIMEOUT, Settings, ShellFault};
+use windlass_host::shell::{self, PluginDirectory, STARTUP_TIMEOUT, Settings, ShellFault};
 
 use super::config_file::{self, ConfigFile};
 use super::values::{ControllerName, EngineName, Length, LogFormat, ZoneName};
-use super::{Failure, engine, logging};
+use super::{Failure, engine, logging, plugin_dir};
 
 /// Threads that run the core, unless said otherwise.
 const DEFAULT_WORKERS: usize = 2;
@@ -23,6 +23,8 @@ const DEFAULT_WORKERS: usize = 2;
 const MAX_WORKERS: usize = 64;
 /// Requests that may follow each other at once where only a rate is given: as many as a second's, at least.
 const MIN_BURST: u32 = 10;
+/// Longest time of a call of a plugin that may be given, milliseconds: a reconcile may make several.
+const MAX_PLUGIN_DEADLINE_MS: u32 = 1_000;
 /// Where metrics and probes are served: to the machine itself, and inside a Pod to whoever reaches the Pod.
 const LOCAL_ADDRESS: &str = "127.0.0.1:8080";
 const POD_ADDRESS: &str = "0.0.0.0:8080";
@@ -83,6 +85,12 @@ pub(super) struct Arguments {
     /// Component to run in place of the core that is built in.
     #[arg(long, value_name = "FILE")]
     core: Option<PathBuf>,
+    /// Directory of policy plugins, each a file NAME.wasm, which is watched; see docs/policies.md.
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Option<PathBuf>,
+    /// Longest time of one call of a policy plugin [default: 10ms].
+    #[arg(long, value_name = "TIME")]
+    plugin_deadline: Option<Length>,
     /// Configuration file, of apiVersion config.windlass.dev/v1alpha1 and kind WindlassConfiguration.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -212,6 +220,10 @@ impl Plan {
                     daemon_set: DaemonSetFlags::default(),
                     seed: seed(),
                 },
+                plugins: plugins(
+                    flags.plugin_dir.or(file.plugin_dir),
+                    flags.plugin_deadline.or(file.plugin_deadline),
+                )?,
                 user_agent: concat!("windlass/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             engine: flags.engine.or(file.engine).unwrap_or_default(),
@@ -238,6 +250,19 @@ fn zone_of(text: &str) -> Result<Str, Failure> {
     zone.map(|zone| zone.0.into()).map_err(|fault| {
         Failure::Usage(format!("the variable TZ is {text:?}: {fault}; or give --cron-job-time-zone"))
     })
+}
+
+/// Where plugins are and what loads them, where a directory of them is given.
+fn plugins(path: Option<PathBuf>, deadline: Option<Length>) -> Result<Option<PluginDirectory>, Failure> {
+    let deadline_ms = deadline.map(Length::ms);
+    if deadline_ms.is_some_and(|deadline_ms| !(1..=MAX_PLUGIN_DEADLINE_MS).contains(&deadline_ms)) {
+        return Err(Failure::Usage(format!(
+            "--plugin-deadline is not from 1ms to {MAX_PLUGIN_DEADLINE_MS}ms; a reconcile waits for as long"
+        )));
+    }
+    let Some(path) = path else { return Ok(None) };
+    let loader = plugin_dir::loader(deadline_ms, shell::monotonic_us)?;
+    Ok(Some(PluginDirectory { path, loader }))
 }
 
 fn failed(fault: &ShellFault) -> Failure {

@@ -5,6 +5,7 @@ mod fields;
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::kube::{Kind, Object, PodPhase};
@@ -18,7 +19,7 @@ use windlass_sandbox::cluster::Cluster;
 
 use super::values::{EngineName, Form, Length};
 use super::wall_clock::WallClock;
-use super::{Failure, engine};
+use super::{Failure, engine, plugin_dir};
 
 /// What a file of a directory must end with to be read.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
@@ -56,6 +57,9 @@ pub(super) struct Arguments {
     /// Component to run in place of the core that is built in.
     #[arg(long, value_name = "FILE")]
     core: Option<PathBuf>,
+    /// Directory of policy plugins: each file NAME.wasm decides where an annotation names it; see docs/policies.md.
+    #[arg(long, value_name = "DIR")]
+    plugin_dir: Option<PathBuf>,
     /// Form of the result: for people as kubectl shows it, or the final CronJobs, Jobs, Pods and Events as a v1 List.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
@@ -80,6 +84,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         seed: arguments.seed,
         keep_changes: arguments.events,
         controller: Config { controllers: Controllers::ALL, ..Config::default() },
+        policies: match &arguments.plugin_dir {
+            Some(directory) => plugin_dir::load(directory)?,
+            None => Arc::default(),
+        },
     };
     let mut simulation =
         Simulation::new(&documents, engine, options).map_err(|fault| Failure::Failed(fault.to_string()))?;

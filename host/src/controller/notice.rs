@@ -13,6 +13,7 @@ use crate::apply::Creation;
 use crate::check::PlanDefect;
 use crate::engine::EngineFault;
 use crate::key::{Key, Name};
+use crate::plugin::set::Call;
 use crate::watch::WatchEnd;
 
 /// Most notices that wait; past it the oldest is dropped.
@@ -130,6 +131,34 @@ pub enum Notice {
         /// The Job now.
         after: Arc<Job>,
     },
+    /// A policy plugin was asked, or was to be.
+    PolicyAsked {
+        /// Key of the object.
+        key: Key,
+        /// What came of it.
+        call: Box<Call>,
+    },
+    /// What a policy plugin does to an object is another thing than before: it fails, or makes it wait.
+    PolicyTold {
+        /// Key of the object.
+        key: Key,
+        /// Whether it failed.
+        failed: bool,
+        /// For people.
+        message: String,
+    },
+    /// A policy plugin failed so often that it is left alone for a while.
+    PluginQuarantined {
+        /// Name of the plugin.
+        plugin: Str,
+        /// For how long, milliseconds.
+        for_ms: u64,
+    },
+    /// A policy plugin that was left alone works again.
+    PluginRestored {
+        /// Name of the plugin.
+        plugin: Str,
+    },
     /// An Event is not recorded.
     EventLost {
         /// Why it is lost.
@@ -200,6 +229,21 @@ impl fmt::Display for Notice {
             Self::StatusWritten { after, .. } => {
                 write!(formatter, "status of {}/{} written", after.metadata.namespace, after.metadata.name)
             }
+            Self::PolicyAsked { key, call } => {
+                let Call { plugin, decision, .. } = &**call;
+                write!(formatter, "{key}: policy plugin {plugin} ({decision}) ")?;
+                match &call.fault {
+                    None => formatter.write_str("answered"),
+                    Some(fault) => write!(formatter, "gave no answer: {fault}"),
+                }
+            }
+            Self::PolicyTold { key, message, .. } => write!(formatter, "{key}: {message}"),
+            Self::PluginQuarantined { plugin, for_ms } => write!(
+                formatter,
+                "policy plugin {plugin} failed too often and is left alone for {} s",
+                for_ms.div_ceil(1_000)
+            ),
+            Self::PluginRestored { plugin } => write!(formatter, "policy plugin {plugin} works again"),
             Self::EventLost { loss, reason, status } => {
                 write!(formatter, "an Event {reason} is not recorded ({})", loss.label())?;
                 match status {

@@ -36,6 +36,7 @@ impl Controller {
     pub fn handle_run(&mut self, now: Now, id: RunId, result: Result<Plan, EngineFault>) {
         self.stats.inputs += 1;
         let Some(run) = self.running.remove(&id) else { return };
+        self.policies_asked(now, &run);
         if self.leading != Some(run.term) || self.shutting_down {
             self.queue.done(&run.key);
             return;
@@ -128,9 +129,11 @@ impl Controller {
         let snapshot = gathered.snapshot.clone();
         let job = gathered.subject.job().filter(|_| gathered.scope == KeyKind::Job);
         let sync = job.and_then(|job| self.sync_of(job, now));
-        let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync };
+        let bound = self.bind(now, &key, &gathered);
+        let policy = bound.clone().map_or_else(|| self.built_in.clone(), |bound| bound);
+        let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync, bound };
         self.running.insert(id, running);
-        Some(Run { id, key, snapshot, policy: self.policy.clone() })
+        Some(Run { id, key, snapshot, policy })
     }
 
     /// When a CronJob was seen to get another schedule or zone, seconds since the Unix epoch: not later than now,

@@ -20,10 +20,11 @@ mod precompiled;
 mod ticker;
 
 pub use fault::CoreFault;
+pub(crate) use ticker::Ticker;
 
 use bindings::{Guest, GuestPre};
 use limits::{CallState, HOSTCALL_BYTES, MAX_FUEL, MEMORY_BYTES};
-use ticker::Ticker;
+use ticker::TICK_MS;
 
 /// What a call of the guest may cost before it is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +174,7 @@ impl WasmEngine {
     ) -> Result<Self, CoreFault> {
         let core = load::guest(&wasmtime, component)?;
         let ticker = match options.budget {
-            Budget::TimeMs(_) => Some(Ticker::start(wasmtime.clone()).map_err(CoreFault::Engine)?),
+            Budget::TimeMs(_) => Some(Ticker::start(wasmtime.clone(), TICK_MS).map_err(CoreFault::Engine)?),
             Budget::Fuel(_) => None,
         };
         Ok(Self { wasmtime, core, options, precompiled, ticker, calls: AtomicU32::new(0) })

@@ -16,6 +16,7 @@ use super::fault::ShellFault;
 use super::health::Health;
 use super::limiter::Limiter;
 use super::log;
+use super::plugins::Plugins;
 use super::send::{self, Answered};
 use super::watcher::{self, Outlet};
 use super::workers::Workers;
@@ -23,6 +24,7 @@ use crate::Now;
 use crate::controller::{Command, Controller, Lane, Run, RunId};
 use crate::engine::{Engine, EngineFault};
 use crate::metrics::Metrics;
+use crate::plugin::set::PolicySet;
 use crate::request::{Flow, Request, Term};
 use crate::watch::{WatchCommand, WatchEvent};
 
@@ -46,6 +48,8 @@ pub(super) enum Input {
     Run { id: RunId, result: Result<Plan, EngineFault> },
     /// How a request ended.
     Answer(Answered),
+    /// Other plugins decide from now on.
+    Policies(Arc<PolicySet>),
 }
 
 /// What the driver works with.
@@ -100,8 +104,19 @@ impl Driver {
     }
 
     /// Drives the state machine until `stop` says so and what was in flight has ended.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ShellFault> {
+    ///
+    /// `plugins` are those of the start, and what looks for others.
+    pub(super) async fn run(
+        mut self,
+        plugins: Option<(Plugins, Arc<PolicySet>)>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), ShellFault> {
         let now = self.tools.clock.now();
+        if let Some((plugins, set)) = plugins {
+            self.controller.handle_command(now, Command::Policies(set));
+            // It ends by itself once nobody takes what it finds.
+            tokio::spawn(plugins.watch(self.sender.clone()));
+        }
         self.controller.handle_command(now, Command::Lead(Term(1)));
         let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
@@ -163,6 +178,7 @@ impl Driver {
     fn take_in(&mut self, now: Now, input: Input) {
         match input {
             Input::Watch(event) => self.controller.handle_watch(now, event),
+            Input::Policies(set) => self.controller.handle_command(now, Command::Policies(set)),
             Input::Run { id, result } => {
                 self.running = self.running.saturating_sub(1);
                 self.controller.handle_run(now, id, result);

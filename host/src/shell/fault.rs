@@ -69,6 +69,8 @@ pub enum ShellFault {
         /// The limit.
         limit: Duration,
     },
+    /// The directory of policy plugins cannot be read; the reason.
+    Plugins(String),
     /// The loop that drives the state machine ended by itself: our mistake.
     DriverEnded,
 }
@@ -104,6 +106,9 @@ impl fmt::Display for ShellFault {
                  kubeconfig names the right server and CA, and that no firewall is in between",
                 tried.as_secs()
             ),
+            Self::Plugins(reason) => {
+                write!(formatter, "{reason}; name a directory that exists with --plugin-dir")
+            }
             Self::Unauthorized { url, status } => write!(
                 formatter,
                 "the API server at {url} does not accept the credentials ({status}); renew the token or client \

@@ -1,12 +1,30 @@
 //! Notices of the state machine as log lines: what went wrong where everyone sees it, plans at -v 2.
 
 use crate::controller::{EventLoss, Notice};
+use crate::plugin::LogLine;
 
 /// Logs a notice; never a whole object.
 pub(super) fn notice(notice: &Notice) {
     match notice {
         Notice::Listed { .. } | Notice::ManagedElsewhere { .. } | Notice::JobExpired { .. } => {
             tracing::info!("{notice}");
+        }
+        Notice::PluginRestored { .. } => tracing::info!("{notice}"),
+        Notice::PolicyTold { failed: false, .. } => tracing::info!("{notice}"),
+        Notice::PolicyTold { failed: true, .. } | Notice::PluginQuarantined { .. } => {
+            tracing::warn!("{notice}")
+        }
+        Notice::PolicyAsked { key, call } => {
+            for LogLine { level, message } in &call.log {
+                let (plugin, decision) = (&*call.plugin, call.decision.label());
+                match level {
+                    0 => tracing::error!(plugin, decision, %key, "{message}"),
+                    1 => tracing::warn!(plugin, decision, %key, "{message}"),
+                    2 => tracing::info!(plugin, decision, %key, "{message}"),
+                    _ => tracing::debug!(plugin, decision, %key, "{message}"),
+                }
+            }
+            tracing::trace!("{notice}");
         }
         // There is nothing to be done about it, and it is over soon.
         Notice::Refused { status, .. } if status.namespace_terminating => tracing::debug!("{notice}"),

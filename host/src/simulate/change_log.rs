@@ -9,15 +9,28 @@ use windlass_core::kube::{
 use windlass_sandbox::{Commit, Event, Resource, Verb};
 
 use super::print::seconds;
+use crate::plugin::LogLine;
 
-/// The log of `commits`, oldest first; `events` says what the commits of Events recorded.
+/// The log of `commits`, oldest first; `events` says what the commits of Events recorded, and `said` when which
+/// plugin said what.
 #[must_use]
-pub fn change_log<'a>(commits: &[Commit], events: impl Iterator<Item = &'a Event>) -> String {
+pub fn change_log<'a>(
+    commits: &[Commit],
+    events: impl Iterator<Item = &'a Event>,
+    said: impl Iterator<Item = (u64, &'a str, &'a LogLine)>,
+) -> String {
     let events: BTreeMap<u64, &Event> = events.map(|event| (event.resource_version.0, event)).collect();
+    let mut said: Vec<_> = said.collect();
+    said.sort_by_key(|(at_ms, _, _)| *at_ms);
+    let mut said = said.into_iter().peekable();
     let mut log = String::new();
     for commit in commits {
+        // What led to a change stands before it.
+        while let Some((at_ms, plugin, line)) = said.next_if(|(at_ms, _, _)| *at_ms <= commit.time_ms) {
+            log.push_str(&plugin_line(at_ms, plugin, line));
+        }
         let what = if commit.resource == Resource::Event {
-            events.get(&commit.revision.0).map(|event| said(event))
+            events.get(&commit.revision.0).map(|event| recorded(event))
         } else {
             changed(commit)
         };
@@ -26,10 +39,26 @@ pub fn change_log<'a>(commits: &[Commit], events: impl Iterator<Item = &'a Event
             let _ = writeln!(log, "{:>10}  {:<17}  {what}", seconds(commit.time_ms), commit.actor.0);
         }
     }
+    for (at_ms, plugin, line) in said {
+        log.push_str(&plugin_line(at_ms, plugin, line));
+    }
     log
 }
 
-fn said(event: &Event) -> String {
+/// A line of the log for one of a plugin's.
+fn plugin_line(at_ms: u64, plugin: &str, line: &LogLine) -> String {
+    let level = match line.level {
+        0 => "error",
+        1 => "warning",
+        2 => "info",
+        _ => "detail",
+    };
+    // One line of a log is one line here.
+    let message = line.message.escape_debug();
+    format!("{:>10}  {:<17}  {level:<7}  {message}\n", seconds(at_ms), format!("plugin/{plugin}"))
+}
+
+fn recorded(event: &Event) -> String {
     let kind = if event.warning { "Warning" } else { "Normal" };
     let about = event.regarding.kind.to_lowercase();
     format!("event    {about}/{}: {kind} {}: {}", event.regarding.name, event.reason, event.message.trim())

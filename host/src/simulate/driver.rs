@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use windlass_core::kube::{Kind, Object, ResourceVersion};
+use windlass_core::kube::{Kind, Object, ResourceVersion, Str};
 use windlass_sandbox::cluster::Cluster;
 use windlass_sandbox::{Actor, ListOptions};
 
@@ -14,6 +14,9 @@ use super::adapter;
 use crate::Now;
 use crate::controller::{Command, Config, Controller, Lane, Notice};
 use crate::engine::Engine;
+use crate::plugin::LogLine;
+use crate::plugin::decision::Decision;
+use crate::plugin::set::{Call, PolicySet};
 use crate::request::{Flow, Operation, RequestId, Term};
 use crate::watch::{StreamId, WatchBody, WatchCommand, WatchEnd, WatchEvent};
 
@@ -37,6 +40,27 @@ pub struct Progress {
     pub at_rest: bool,
 }
 
+/// What plugins did, by the name of the plugin and what it decided.
+pub type PluginCalls = BTreeMap<(Str, Decision), PluginTally>;
+
+/// What one plugin did about one decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginTally {
+    /// How often it was asked.
+    pub calls: u64,
+    /// How often its answers were used.
+    pub answered: u64,
+    /// How often they were not, by why.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Fuel that the calls took, where fuel is the budget.
+    pub fuel: u64,
+    /// What it said, with the virtual time in milliseconds, the oldest first; only so much is kept.
+    pub log: Vec<(u64, LogLine)>,
+}
+
+/// Most lines that are kept of what one plugin says.
+const MAX_KEPT_LOG: usize = 1_000;
+
 /// The state machine on a sandbox.
 pub struct Driver {
     cluster: Cluster,
@@ -47,6 +71,7 @@ pub struct Driver {
     in_flight: BTreeMap<Flow, usize>,
     lists: Vec<(u64, Kind, StreamId)>,
     notices: Vec<Notice>,
+    plugin_calls: PluginCalls,
     progress: Progress,
 }
 
@@ -70,11 +95,24 @@ impl Driver {
             in_flight: BTreeMap::new(),
             lists: Vec::new(),
             notices: Vec::new(),
+            plugin_calls: PluginCalls::new(),
             progress: Progress::default(),
         };
         let now = driver.now();
         driver.controller.handle_command(now, Command::Lead(Term(1)));
         driver
+    }
+
+    /// Lets `policies` decide from now on.
+    pub fn set_policies(&mut self, policies: Arc<PolicySet>) {
+        let now = self.now();
+        self.controller.handle_command(now, Command::Policies(policies));
+    }
+
+    /// What each plugin did so far.
+    #[must_use]
+    pub fn plugin_calls(&self) -> &PluginCalls {
+        &self.plugin_calls
     }
 
     /// The cluster, for readers and for whoever changes it from outside.
@@ -144,9 +182,25 @@ impl Driver {
             }
         }
         while let Some(notice) = self.controller.poll_notice() {
-            self.notices.push(notice);
+            match notice {
+                Notice::PolicyAsked { call, .. } => self.tally(*call),
+                notice => self.notices.push(notice),
+            }
         }
         self.progress.steps = self.controller.stats().inputs;
+    }
+
+    fn tally(&mut self, call: Call) {
+        let tally = self.plugin_calls.entry((call.plugin, call.decision)).or_default();
+        tally.calls += 1;
+        match call.fault {
+            None => tally.answered += 1,
+            Some(fault) => *tally.faults.entry(fault.category()).or_default() += 1,
+        }
+        tally.fuel = tally.fuel.saturating_add(call.cost.fuel.unwrap_or(0));
+        let room = MAX_KEPT_LOG.saturating_sub(tally.log.len());
+        let now_ms = self.progress.virtual_ms;
+        tally.log.extend(call.log.into_iter().take(room).map(|line| (now_ms, line)));
     }
 
     fn next_instant(&self) -> Option<u64> {

@@ -9,6 +9,7 @@ use windlass_sandbox::{Event, Store};
 
 use super::Simulation;
 use super::change_log::{change_log, phase};
+use super::driver::PluginTally;
 use super::print::{
     PrintedEvent, Regarding, Series, describe_cron_job, describe_daemon_set, describe_job, get_cron_jobs,
     get_daemon_sets, get_jobs, human_duration, job_state,
@@ -67,6 +68,7 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
         report.push_str(&outcome(simulation, &jobs));
     }
     report.push_str(&rollouts(&sets));
+    report.push_str(&plugins(simulation));
     report
 }
 
@@ -107,7 +109,11 @@ fn log(report: &mut String, simulation: &mut Simulation) {
         let _ =
             writeln!(report, "The first {lost} changes are not in this log, which keeps the latest only.");
     }
-    report.push_str(&change_log(&commits, simulation.store().events()));
+    let said = simulation
+        .plugin_calls()
+        .iter()
+        .flat_map(|((plugin, _), tally)| tally.log.iter().map(|(at_ms, line)| (*at_ms, &**plugin, line)));
+    report.push_str(&change_log(&commits, simulation.store().events(), said));
     report.push('\n');
 }
 
@@ -123,6 +129,21 @@ fn tables(cron_jobs: &[&CronJob], sets: &[&DaemonSet], jobs: &[&Job], now_unix_m
         tables.push(get_jobs(jobs, now_unix_ms));
     }
     if tables.is_empty() { "No resources found.\n".to_owned() } else { tables.join("\n") }
+}
+
+/// What each plugin did, a line each.
+fn plugins(simulation: &Simulation) -> String {
+    let mut text = String::new();
+    for ((plugin, decision), tally) in simulation.plugin_calls() {
+        let PluginTally { calls, answered, faults, .. } = tally;
+        let faults: Vec<String> = faults.iter().map(|(fault, number)| format!("{number} {fault}")).collect();
+        let faults = if faults.is_empty() { String::new() } else { format!(" ({})", faults.join(", ")) };
+        let _ = writeln!(
+            text,
+            "plugin/{plugin} was asked {calls} times about {decision} and answered {answered}{faults}."
+        );
+    }
+    text
 }
 
 /// How far each DaemonSet has got, as `kubectl rollout status` says it.

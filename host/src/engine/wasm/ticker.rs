@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// Milliseconds between two ticks.
+/// Milliseconds between two ticks of the core's engine.
 pub(super) const TICK_MS: u32 = 10;
 
-/// Advances the engine's epoch every [`TICK_MS`] while guests run.
-pub(super) struct Ticker {
+/// Advances an engine's epoch while guests run.
+pub(crate) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// That a guest runs, for as long as this lives.
-pub(super) struct Running<'ticker>(&'ticker Shared);
+pub(crate) struct Running<'ticker>(&'ticker Shared);
 
 #[derive(Default)]
 struct Shared {
@@ -27,22 +27,22 @@ struct Shared {
 }
 
 impl Ticker {
-    /// Starts the thread.
+    /// Starts the thread, which ticks every `tick_ms`.
     ///
     /// # Errors
     /// What the system said, if it gives no thread.
-    pub(super) fn start(engine: Engine) -> Result<Self, String> {
+    pub(crate) fn start(engine: Engine, tick_ms: u32) -> Result<Self, String> {
         let shared = Arc::new(Shared::default());
         let of_thread = shared.clone();
         let thread = thread::Builder::new()
             .name("guest-ticker".to_owned())
-            .spawn(move || tick(&engine, &of_thread))
+            .spawn(move || tick(&engine, &of_thread, tick_ms))
             .map_err(|error| error.to_string())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Says that a guest runs from now on.
-    pub(super) fn guest_runs(&self) -> Running<'_> {
+    pub(crate) fn guest_runs(&self) -> Running<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         // Waking a thread is a system call: only where it sleeps for good, not between two ticks.
         if self.shared.parked.swap(false, Ordering::SeqCst) {
@@ -75,7 +75,7 @@ impl Drop for Running<'_> {
     }
 }
 
-fn tick(engine: &Engine, shared: &Shared) {
+fn tick(engine: &Engine, shared: &Shared, tick_ms: u32) {
     while !shared.stopped.load(Ordering::SeqCst) {
         // Announced before it is checked: a guest that starts in between sees it and wakes this thread.
         shared.parked.store(true, Ordering::SeqCst);
@@ -83,7 +83,7 @@ fn tick(engine: &Engine, shared: &Shared) {
             thread::park();
         }
         shared.parked.store(false, Ordering::SeqCst);
-        thread::park_timeout(Duration::from_millis(u64::from(TICK_MS)));
+        thread::park_timeout(Duration::from_millis(u64::from(tick_ms)));
         engine.increment_epoch();
     }
 }
