@@ -16,7 +16,7 @@ mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
 mod values;
-#[cfg(feature = "simulate")]
+#[cfg(any(feature = "simulate", feature = "wasm"))]
 mod wall_clock;
 
 use std::process::ExitCode;
@@ -61,7 +61,7 @@ enum Command {
     ///   kubectl get daemonset NAME -o json | windlass revision-hash -f -
     #[command(verbatim_doc_comment)]
     RevisionHash(revision_hash::Arguments),
-    /// Make and build policy plugins, without a cluster.
+    /// Make, build, try and measure policy plugins, without a cluster.
     Plugin(plugin::Arguments),
     /// Print the version, that of the contract between host and core, and that of the time zones.
     Version,

@@ -124,11 +124,18 @@ pub struct Run {
 }
 
 /// Which keys a worker takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// Keys without plugins.
     #[default]
     BuiltIn,
+    /// Keys of objects that are bound to plugins, whose runs take as long as plugins do.
+    Plugins,
+}
+
+impl Lane {
+    /// Every lane, in the order in which they are to be asked: the first one finds what belongs to the second.
+    pub const ALL: [Self; 2] = [Self::BuiltIn, Self::Plugins];
 }
 
 /// An order from outside.
@@ -266,6 +273,7 @@ impl Controller {
             Command::Shutdown => {
                 self.shutting_down = true;
                 self.queue.clear();
+                self.leave_plugin_lane();
                 self.drop_unsent(now);
                 self.drop_late_events();
             }

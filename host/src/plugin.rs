@@ -5,6 +5,9 @@
 
 pub mod decision;
 
+pub mod admission;
+pub mod rollout;
+
 pub mod binding;
 
 pub mod circuit;
@@ -20,6 +23,8 @@ pub mod directory;
 pub mod load;
 
 pub mod library;
+
+pub mod document;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -65,6 +70,12 @@ pub trait Plugin: Send + Sync {
         settings: &str,
         questions: &[missed_runs::Question],
     ) -> Called<Vec<missed_runs::Answer>>;
+
+    /// Answers about rollouts.
+    fn rollout(&self, settings: &str, questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>>;
+
+    /// Answers about the start of Jobs.
+    fn admission(&self, settings: &str, questions: &[admission::Question]) -> Called<Vec<admission::Answer>>;
 }
 
 /// What was loaded under a name.

@@ -1,6 +1,5 @@
 //! `--plugin-dir`: what loads plugins, and, where nothing changes meanwhile, every plugin of a directory.
 
-#[cfg(feature = "simulate")]
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,18 +9,34 @@ use windlass_host::plugin::set::PolicySet;
 
 use super::Failure;
 
-/// What loads plugins that have at most so many milliseconds a call; `clock` gives microseconds.
+/// What loads plugins that have at most so many milliseconds a call; `clock` gives microseconds, and `cache` is where
+/// machine code is kept. They are compiled by a process of their own.
 #[cfg(feature = "wasm")]
-pub(super) fn loader(deadline_ms: Option<u32>, clock: fn() -> u64) -> Result<Arc<dyn Loader>, Failure> {
-    use windlass_host::plugin::wasm::{Budget, DEADLINE_MS, Options, PluginEngine};
+pub(super) fn loader(
+    deadline_ms: Option<u32>,
+    cache: Option<&Path>,
+    clock: fn() -> u64,
+) -> Result<Arc<dyn Loader>, Failure> {
+    use windlass_host::plugin::wasm::{Budget, Cache, Compiler, DEADLINE_MS, Options, PluginEngine};
+
+    let cache = cache.map(Cache::open).transpose().map_err(|fault| Failure::Failed(fault.to_string()))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::Failed(format!("cannot find the program itself, which compiles plugins: {error}"))
+    })?;
+    let compiler = Compiler::Child { program, arguments: vec!["plugin".to_owned(), "compile".to_owned()] };
 
     let budget = Budget::TimeMs(deadline_ms.unwrap_or(DEADLINE_MS));
-    let engine = PluginEngine::new(Options { budget, clock: Some(clock), ..Options::default() });
+    let options = Options { budget, clock: Some(clock), ..Options::default() };
+    let engine = PluginEngine::with_compiler(options, compiler, cache);
     Ok(Arc::new(engine.map_err(|fault| Failure::Failed(fault.to_string()))?))
 }
 
 #[cfg(not(feature = "wasm"))]
-pub(super) fn loader(_deadline_ms: Option<u32>, _clock: fn() -> u64) -> Result<Arc<dyn Loader>, Failure> {
+pub(super) fn loader(
+    _deadline_ms: Option<u32>,
+    _cache: Option<&Path>,
+    _clock: fn() -> u64,
+) -> Result<Arc<dyn Loader>, Failure> {
     Err(without_wasm())
 }
 

@@ -88,6 +88,10 @@ pub(super) struct Arguments {
     /// Directory of policy plugins, each a file NAME.wasm, which is watched; see docs/policies.md.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Option<PathBuf>,
+    /// Directory of this user alone in which the machine code of policy plugins is kept, so that the next start need not
+    /// compile them [default: none, and they are compiled at each start].
+    #[arg(long, value_name = "DIR")]
+    plugin_cache: Option<PathBuf>,
     /// Longest time of one call of a policy plugin [default: 10ms].
     #[arg(long, value_name = "TIME")]
     plugin_deadline: Option<Length>,
@@ -223,6 +227,7 @@ impl Plan {
                 plugins: plugins(
                     flags.plugin_dir.or(file.plugin_dir),
                     flags.plugin_deadline.or(file.plugin_deadline),
+                    flags.plugin_cache.or(file.plugin_cache),
                 )?,
                 user_agent: concat!("windlass/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
@@ -253,7 +258,11 @@ fn zone_of(text: &str) -> Result<Str, Failure> {
 }
 
 /// Where plugins are and what loads them, where a directory of them is given.
-fn plugins(path: Option<PathBuf>, deadline: Option<Length>) -> Result<Option<PluginDirectory>, Failure> {
+fn plugins(
+    path: Option<PathBuf>,
+    deadline: Option<Length>,
+    cache: Option<PathBuf>,
+) -> Result<Option<PluginDirectory>, Failure> {
     let deadline_ms = deadline.map(Length::ms);
     if deadline_ms.is_some_and(|deadline_ms| !(1..=MAX_PLUGIN_DEADLINE_MS).contains(&deadline_ms)) {
         return Err(Failure::Usage(format!(
@@ -261,7 +270,7 @@ fn plugins(path: Option<PathBuf>, deadline: Option<Length>) -> Result<Option<Plu
         )));
     }
     let Some(path) = path else { return Ok(None) };
-    let loader = plugin_dir::loader(deadline_ms, shell::monotonic_us)?;
+    let loader = plugin_dir::loader(deadline_ms, cache.as_deref(), shell::monotonic_us)?;
     Ok(Some(PluginDirectory { path, loader }))
 }
 

@@ -1,6 +1,6 @@
 //! Which policies answer for a run, and what becomes of what plugins did in it: trust, Events, notices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{Kind, ObjectMeta, Str};
@@ -23,6 +23,8 @@ pub(super) struct Policies {
     circuits: Circuits,
     /// What was told last of each object for which a plugin fails or waits, so that it is told once.
     told: BTreeMap<(Key, Decision), Told>,
+    /// Keys that are due and wait for whoever runs those with plugins.
+    pub(super) lane: VecDeque<Key>,
 }
 
 /// What an object's author was told of a plugin.
@@ -46,6 +48,7 @@ impl Policies {
     pub(super) fn follow(&mut self) {
         self.circuits.forget_trials();
         self.told.clear();
+        self.lane.clear();
     }
 }
 
@@ -70,6 +73,25 @@ impl Controller {
             .collect();
         for key in keys {
             self.queue.add(&key, now.monotonic_ms);
+        }
+    }
+
+    /// Whether plugins are bound to the object of a key, in what is asked about it.
+    pub(super) fn is_bound(&self, key: &Key) -> bool {
+        let (kind, metadata) = match key {
+            Key::Job(name) => (Kind::Job, self.cache.job(name).map(|entry| &entry.job.metadata)),
+            Key::CronJob(name) => {
+                (Kind::CronJob, self.cache.cron_job(name).map(|entry| &entry.cron_job.metadata))
+            }
+            Key::TimeToLive(_) | Key::OrphanPod(_) | Key::DaemonSet(_) => return false,
+        };
+        metadata.is_some_and(|metadata| !of_annotations(kind, &metadata.annotations).is_empty())
+    }
+
+    /// Ends the wait of the keys with plugins, which are not run any more.
+    pub(super) fn leave_plugin_lane(&mut self) {
+        for key in std::mem::take(&mut self.policies.lane) {
+            self.queue.done(&key);
         }
     }
 
@@ -156,6 +178,13 @@ impl Controller {
         fault: &PluginFault,
     ) {
         let Binding { decision, plugin, on_failure, .. } = binding;
+        let told = self.policies.told.get(&(key.clone(), *decision));
+        // That it is left alone follows from what was told, and so does the trial that fails again.
+        if matches!(fault, PluginFault::Quarantined { .. })
+            && matches!(told, Some(Told::Failed(of, _)) if of == plugin)
+        {
+            return;
+        }
         let consequence = match on_failure {
             OnFailure::BuiltIn => "the built-in policy answers",
             OnFailure::Hold => "what it decides waits",

@@ -17,19 +17,32 @@ use crate::snapshot::{self, Gathered};
 const JOBS_UNSEEN_WAIT_MS: u64 = 1_000;
 
 impl Controller {
-    /// The next run that is due.
+    /// The next run of a lane that is due; what is due in [`Lane::Plugins`] is found as [`Lane::BuiltIn`] is asked.
     pub fn poll_run(&mut self, now: Now, lane: Lane) -> Option<Run> {
-        let Lane::BuiltIn = lane;
         let term = self.leading?;
         if self.shutting_down || !self.watches.are_synced() {
             return None;
         }
-        while let Some(key) = self.queue.take(now.monotonic_ms) {
+        while let Some(key) = self.next_key(now, lane) {
             if let Some(run) = self.start(now, term, key) {
                 return Some(run);
             }
         }
         None
+    }
+
+    /// The next key of a lane that is due.
+    fn next_key(&mut self, now: Now, lane: Lane) -> Option<Key> {
+        match lane {
+            Lane::Plugins => self.policies.lane.pop_front(),
+            Lane::BuiltIn => loop {
+                let key = self.queue.take(now.monotonic_ms)?;
+                if !self.is_bound(&key) {
+                    return Some(key);
+                }
+                self.policies.lane.push_back(key);
+            },
+        }
     }
 
     /// Takes in what a worker made of a run.

@@ -4,6 +4,7 @@ mod answers;
 mod cron_jobs;
 mod daemon_sets;
 mod pacing;
+mod policies;
 mod watching;
 
 use std::collections::BTreeMap;
@@ -107,13 +108,18 @@ impl Harness {
     /// Runs every key that is due on the native engine; gives what was run.
     pub(super) fn run(&mut self) -> Vec<Run> {
         let mut runs = Vec::new();
-        while let Some(run) = self.machine.poll_run(self.now(), Lane::BuiltIn) {
+        while let Some(run) = self.next_run() {
             let plan = NativeEngine.reconcile(&run.snapshot, &run.policy);
             self.machine.handle_run(self.now(), run.id, plan);
             runs.push(run);
         }
         self.take_notices();
         runs
+    }
+
+    fn next_run(&mut self) -> Option<Run> {
+        let now = self.now();
+        Lane::ALL.into_iter().find_map(|lane| self.machine.poll_run(now, lane))
     }
 
     pub(super) fn request(&mut self, flow: Flow) -> Option<Request> {

@@ -20,6 +20,7 @@ mod precompiled;
 mod ticker;
 
 pub use fault::CoreFault;
+pub(crate) use precompiled::load as load_precompiled;
 pub(crate) use ticker::Ticker;
 
 use bindings::{Guest, GuestPre};

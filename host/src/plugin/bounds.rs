@@ -7,6 +7,8 @@ use std::fmt;
 
 use windlass_core::policy::{backoff, missed_runs, schedule};
 
+use super::{admission, rollout};
+
 /// Longest delay of a retry, milliseconds: a day. Upstream's own longest is ten minutes.
 pub const MAX_DELAY_MS: u32 = 86_400_000;
 /// Shortest wait after which a plugin may want to be asked again, milliseconds, so that nobody asks without end.
@@ -42,6 +44,8 @@ pub enum OutOfBounds {
     TooMany(usize),
     /// A position that was not offered.
     NotOffered(u32),
+    /// A position that is named twice.
+    Twice(u32),
 }
 
 /// Whether there are as many answers as questions.
@@ -95,8 +99,38 @@ pub(super) fn missed_runs(
     }
 }
 
+/// Whether a rollout may go on so.
+pub(super) fn rollout(question: &rollout::Question, answer: &rollout::Answer) -> Result<(), OutOfBounds> {
+    match answer {
+        rollout::Answer::Update(rollout::Update { nodes, ask_again_ms, .. }) => {
+            offered(nodes, question.nodes.len())?;
+            let mut sorted = nodes.clone();
+            sorted.sort_unstable();
+            if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(OutOfBounds::Twice(pair[0]));
+            }
+            ask_again_ms.map_or(Ok(()), ask_again)
+        }
+        rollout::Answer::Pause(hold) => hold_of(&hold.reason, hold.ask_again_ms),
+        rollout::Answer::Other(name) => text(name),
+    }
+}
+
+/// Whether a Job may be answered so.
+pub(super) fn admission(answer: &admission::Answer) -> Result<(), OutOfBounds> {
+    match answer {
+        admission::Answer::Start => Ok(()),
+        admission::Answer::Hold(hold) => hold_of(&hold.reason, hold.ask_again_ms),
+        admission::Answer::Other(name) => text(name),
+    }
+}
+
 fn hold_of(reason: &str, ask_again_ms: u32) -> Result<(), OutOfBounds> {
     needed_text(reason)?;
+    ask_again(ask_again_ms)
+}
+
+fn ask_again(ask_again_ms: u32) -> Result<(), OutOfBounds> {
     if (MIN_ASK_AGAIN_MS..=MAX_ASK_AGAIN_MS).contains(&ask_again_ms) {
         Ok(())
     } else {
@@ -147,6 +181,7 @@ impl fmt::Display for OutOfBounds {
             }
             Self::NotRising(number) => write!(formatter, "{number}, which is not above the one before it"),
             Self::TooMany(number) => write!(formatter, "{number} instants, more than were asked for"),
+            Self::Twice(position) => write!(formatter, "the position {position} twice"),
             Self::NotOffered(position) => write!(formatter, "the position {position}, which was not offered"),
         }
     }
@@ -210,6 +245,19 @@ mod tests {
         assert_eq!(check(&[3]), Err(OutOfBounds::NotOffered(3)));
         assert_eq!(check(&[1, 1]), Err(OutOfBounds::NotRising(1)));
         assert_eq!(check(&[2, 0]), Err(OutOfBounds::NotRising(0)));
+    }
+
+    #[test]
+    fn only_nodes_that_were_offered_are_next_each_once_in_any_order() {
+        let question = rollout::Question { nodes: vec![rollout::Node::default(); 3], ..Default::default() };
+        let check = |nodes: &[u32], ask_again_ms| {
+            let update = rollout::Update { nodes: nodes.to_vec(), budget: None, ask_again_ms };
+            rollout(&question, &rollout::Answer::Update(update))
+        };
+        assert_eq!(check(&[2, 0], Some(MIN_ASK_AGAIN_MS)), Ok(()));
+        assert_eq!(check(&[3], None), Err(OutOfBounds::NotOffered(3)));
+        assert_eq!(check(&[1, 0, 1], None), Err(OutOfBounds::Twice(1)));
+        assert_eq!(check(&[], Some(1)), Err(OutOfBounds::AskAgain(1)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use windlass_core::policy::{Policy, backoff, missed_runs, schedule};
 
 use super::binding::OnFailure;
 use super::bounds::{self, OutOfBounds};
-use super::{Called, Plugin};
+use super::{Called, Plugin, PluginFault, admission, rollout};
 
 /// Wait, milliseconds, after which a plugin is asked again that failed where its failure means a wait.
 pub const HOLD_MS: u32 = 30_000;
@@ -73,6 +73,14 @@ pub(super) trait Question: Clone + Sized {
 
     /// Whether `answer` may be given.
     fn check(&self, answer: &Self::Answer) -> Result<(), OutOfBounds>;
+
+    /// The answers, if there is one a question, and each may be given.
+    fn check_all(questions: &[Self], answers: Vec<Self::Answer>) -> Result<Vec<Self::Answer>, PluginFault> {
+        let checked = bounds::count(questions.len(), answers.len()).and_then(|()| {
+            questions.iter().zip(&answers).try_for_each(|(question, answer)| question.check(answer))
+        });
+        checked.map(|()| answers).map_err(PluginFault::OutOfBounds)
+    }
 
     /// The reason of an answer that is a wait.
     fn hold_reason(answer: &Self::Answer) -> Option<&str>;
@@ -194,6 +202,85 @@ impl Question for missed_runs::Question {
         match failure {
             OnFailure::BuiltIn => None,
             OnFailure::Hold | OnFailure::Fail => Some(missed_runs::Answer::Run(Vec::new())),
+        }
+    }
+}
+
+impl Question for rollout::Question {
+    type Answer = rollout::Answer;
+    const DECISION: Decision = Decision::Rollout;
+
+    fn add_facts(&mut self, facts: &[(String, String)]) {
+        self.facts.extend_from_slice(facts);
+    }
+
+    fn decide(plugin: &dyn Plugin, settings: &str, questions: &[Self]) -> Called<Vec<Self::Answer>> {
+        plugin.rollout(settings, questions)
+    }
+
+    fn check(&self, answer: &Self::Answer) -> Result<(), OutOfBounds> {
+        bounds::rollout(self, answer)
+    }
+
+    fn hold_reason(answer: &Self::Answer) -> Option<&str> {
+        match answer {
+            rollout::Answer::Pause(hold) => Some(&hold.reason),
+            rollout::Answer::Update(_) | rollout::Answer::Other(_) => None,
+        }
+    }
+
+    fn built_in(_policy: &dyn Policy, questions: &[Self]) -> Vec<Self::Answer> {
+        questions.iter().map(rollout::built_in).collect()
+    }
+
+    /// A rollout cannot fail; it pauses, be it a wait or a failure.
+    fn stand_in(&self, failure: OnFailure, _now_s: u32, why: &str) -> Option<Self::Answer> {
+        match failure {
+            OnFailure::BuiltIn => None,
+            OnFailure::Hold | OnFailure::Fail => {
+                let hold = rollout::Hold { reason: why.to_owned(), ask_again_ms: HOLD_MS };
+                Some(rollout::Answer::Pause(hold))
+            }
+        }
+    }
+}
+
+impl Question for admission::Question {
+    type Answer = admission::Answer;
+    const DECISION: Decision = Decision::Admission;
+
+    fn add_facts(&mut self, facts: &[(String, String)]) {
+        self.facts.extend_from_slice(facts);
+    }
+
+    fn decide(plugin: &dyn Plugin, settings: &str, questions: &[Self]) -> Called<Vec<Self::Answer>> {
+        plugin.admission(settings, questions)
+    }
+
+    fn check(&self, answer: &Self::Answer) -> Result<(), OutOfBounds> {
+        bounds::admission(answer)
+    }
+
+    fn hold_reason(answer: &Self::Answer) -> Option<&str> {
+        match answer {
+            admission::Answer::Hold(hold) => Some(&hold.reason),
+            admission::Answer::Start | admission::Answer::Other(_) => None,
+        }
+    }
+
+    /// Every Job starts.
+    fn built_in(_policy: &dyn Policy, questions: &[Self]) -> Vec<Self::Answer> {
+        vec![admission::Answer::Start; questions.len()]
+    }
+
+    /// What does not start waits, be it a wait or a failure.
+    fn stand_in(&self, failure: OnFailure, _now_s: u32, why: &str) -> Option<Self::Answer> {
+        match failure {
+            OnFailure::BuiltIn => None,
+            OnFailure::Hold | OnFailure::Fail => {
+                let hold = admission::Hold { reason: why.to_owned(), ask_again_ms: HOLD_MS };
+                Some(admission::Answer::Hold(hold))
+            }
         }
     }
 }

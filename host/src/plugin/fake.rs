@@ -7,7 +7,7 @@ use windlass_core::policy::{backoff, missed_runs, schedule};
 
 use super::decision::Decision;
 use super::load::{LoadFault, Loader};
-use super::{Called, Cost, Description, Digest, Identity, Plugin, PluginFault};
+use super::{Called, Cost, Description, Digest, Identity, Plugin, PluginFault, admission, rollout};
 
 /// Answers about retries as it is told, and counts how often it is asked.
 pub(crate) struct Fake {
@@ -71,6 +71,18 @@ impl Plugin for Fake {
         _settings: &str,
         _questions: &[missed_runs::Question],
     ) -> Called<Vec<missed_runs::Answer>> {
+        Called::not(PluginFault::DoesNotDecide)
+    }
+
+    fn rollout(&self, _settings: &str, _questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>> {
+        Called::not(PluginFault::DoesNotDecide)
+    }
+
+    fn admission(
+        &self,
+        _settings: &str,
+        _questions: &[admission::Question],
+    ) -> Called<Vec<admission::Answer>> {
         Called::not(PluginFault::DoesNotDecide)
     }
 }

@@ -268,10 +268,7 @@ impl BoundPolicy {
             Q::decide(&*plugin.plugin, settings, &questions)
         };
         let answers = taken(called, call)?;
-        let checked = bounds::count(questions.len(), answers.len()).and_then(|()| {
-            questions.iter().zip(&answers).try_for_each(|(question, answer)| question.check(answer))
-        });
-        checked.map_err(PluginFault::OutOfBounds)?;
+        let answers = Q::check_all(questions, answers)?;
         call.held = answers.iter().find_map(Q::hold_reason).map(ToOwned::to_owned);
         Ok(answers)
     }

@@ -2,11 +2,15 @@
 //! what it may hand over, and nothing of its surroundings but a log.
 
 mod bindings;
+mod cache;
 mod call;
+mod compile;
 mod convert;
 mod engine;
 mod fault;
 pub mod inspect;
 mod limits;
 
+pub use cache::{Cache, CacheFault};
+pub use compile::Compiler;
 pub use engine::{Budget, Clock, DEADLINE_MS, FUEL, MEMORY_BYTES, Options, PluginEngine};

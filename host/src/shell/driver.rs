@@ -32,6 +32,8 @@ use crate::watch::{WatchCommand, WatchEvent};
 const MAX_INPUTS: usize = 1_024;
 /// Inputs that are taken in before outputs are pulled again.
 const MAX_BATCH: usize = 256;
+/// Threads that run the core for objects with plugins: a plugin that takes its time makes only others like it wait.
+const PLUGIN_WORKERS: usize = 1;
 /// Longest sleep, so that /livez and the gauges are never older.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long to wait for input where something is due and no slot is free for it.
@@ -45,7 +47,7 @@ pub(super) enum Input {
     /// What a list or watch said.
     Watch(WatchEvent),
     /// What the core made of a snapshot.
-    Run { id: RunId, result: Result<Plan, EngineFault> },
+    Run { id: RunId, lane: Lane, result: Result<Plan, EngineFault> },
     /// How a request ended.
     Answer(Answered),
     /// Other plugins decide from now on.
@@ -72,17 +74,17 @@ pub(super) struct Tools {
 pub(super) struct Driver {
     tools: Tools,
     controller: Controller,
-    workers: Workers,
+    workers: BTreeMap<Lane, Workers>,
     inputs: Receiver<Input>,
     sender: Sender<Input>,
     watchers: BTreeMap<Kind, AbortHandle>,
     in_flight: BTreeMap<Flow, usize>,
-    running: usize,
+    running: BTreeMap<Lane, usize>,
     drain_until_ms: Option<u64>,
 }
 
 impl Driver {
-    /// A driver of `controller` with `workers` threads for the core.
+    /// A driver of `controller` with `workers` threads for the core, and one more for objects with plugins.
     pub(super) fn new(
         controller: Controller,
         engine: &Arc<dyn Engine>,
@@ -90,15 +92,21 @@ impl Driver {
         tools: Tools,
     ) -> Result<Self, ShellFault> {
         let (sender, inputs) = channel(MAX_INPUTS);
+        let number = |lane| match lane {
+            Lane::BuiltIn => workers,
+            Lane::Plugins => PLUGIN_WORKERS,
+        };
+        let start = |lane| Ok((lane, Workers::start(lane, number(lane), engine, &sender)?));
+        let workers = Lane::ALL.into_iter().map(start).collect::<Result<_, ShellFault>>()?;
         Ok(Self {
             tools,
             controller,
-            workers: Workers::start(workers, engine, &sender)?,
+            workers,
             inputs,
             sender,
             watchers: BTreeMap::new(),
             in_flight: BTreeMap::new(),
-            running: 0,
+            running: BTreeMap::new(),
             drain_until_ms: None,
         })
     }
@@ -147,10 +155,12 @@ impl Driver {
         while let Some(command) = self.controller.poll_watch() {
             self.watch(command);
         }
-        while self.running < self.workers.slots()
-            && let Some(run) = self.controller.poll_run(now, Lane::BuiltIn)
-        {
-            self.start(run);
+        for lane in Lane::ALL {
+            while self.has_slot(lane)
+                && let Some(run) = self.controller.poll_run(now, lane)
+            {
+                self.start(lane, run);
+            }
         }
         for flow in Flow::ALL {
             while self.in_flight.get(&flow).copied().unwrap_or(0) < flow.limit()
@@ -179,8 +189,9 @@ impl Driver {
         match input {
             Input::Watch(event) => self.controller.handle_watch(now, event),
             Input::Policies(set) => self.controller.handle_command(now, Command::Policies(set)),
-            Input::Run { id, result } => {
-                self.running = self.running.saturating_sub(1);
+            Input::Run { id, lane, result } => {
+                let running = self.running.entry(lane).or_default();
+                *running = running.saturating_sub(1);
                 self.controller.handle_run(now, id, result);
             }
             Input::Answer(answered) => {
@@ -213,9 +224,15 @@ impl Driver {
         self.watchers.insert(kind, task.abort_handle());
     }
 
-    fn start(&mut self, run: Run) {
-        self.running += 1;
-        self.workers.submit(run);
+    fn has_slot(&self, lane: Lane) -> bool {
+        let running = self.running.get(&lane).copied().unwrap_or(0);
+        self.workers.get(&lane).is_some_and(|workers| running < workers.slots())
+    }
+
+    fn start(&mut self, lane: Lane, run: Run) {
+        let Some(workers) = self.workers.get(&lane) else { return };
+        *self.running.entry(lane).or_default() += 1;
+        workers.submit(run);
     }
 
     fn send(&mut self, request: Request) {

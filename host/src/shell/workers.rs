@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::driver::Input;
 use super::fault::ShellFault;
-use crate::controller::Run;
+use crate::controller::{Lane, Run};
 use crate::engine::{Engine, EngineFault};
 
 /// Runs that wait for each worker, so that none has to wait for the driver.
@@ -22,8 +22,9 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts `number` threads that run the core on `engine` and send what comes of it to `results`.
+    /// Starts `number` threads that run the core on `engine` for a lane, and send what comes of it to `results`.
     pub(super) fn start(
+        lane: Lane,
         number: usize,
         engine: &Arc<dyn Engine>,
         results: &Sender<Input>,
@@ -34,8 +35,11 @@ impl Workers {
         for position in 0..number.max(1) {
             let (engine, results, queue) = (engine.clone(), results.clone(), queue.clone());
             std::thread::Builder::new()
-                .name(format!("core-{position}"))
-                .spawn(move || work(&*engine, &results, &queue))
+                .name(match lane {
+                    Lane::BuiltIn => format!("core-{position}"),
+                    Lane::Plugins => format!("plugins-{position}"),
+                })
+                .spawn(move || work(lane, &*engine, &results, &queue))
                 .map_err(|source| ShellFault::Machine { what: "thread for the core", source })?;
         }
         Ok(Self { runs, slots })
@@ -53,13 +57,13 @@ impl Workers {
     }
 }
 
-fn work(engine: &dyn Engine, results: &Sender<Input>, queue: &Mutex<Receiver<Run>>) {
+fn work(lane: Lane, engine: &dyn Engine, results: &Sender<Input>, queue: &Mutex<Receiver<Run>>) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(run) = next else { return };
         let reconciled = catch_unwind(AssertUnwindSafe(|| engine.reconcile(&run.snapshot, &run.policy)));
         let result = reconciled.unwrap_or_else(|panic| Err(EngineFault::Trapped(panic_text(&*panic))));
-        if results.blocking_send(Input::Run { id: run.id, result }).is_err() {
+        if results.blocking_send(Input::Run { id: run.id, lane, result }).is_err() {
             return;
         }
     }

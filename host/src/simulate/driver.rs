@@ -12,7 +12,7 @@ use windlass_sandbox::{Actor, ListOptions};
 
 use super::adapter;
 use crate::Now;
-use crate::controller::{Command, Config, Controller, Lane, Notice};
+use crate::controller::{Command, Config, Controller, Lane, Notice, Run};
 use crate::engine::Engine;
 use crate::plugin::LogLine;
 use crate::plugin::decision::Decision;
@@ -169,7 +169,7 @@ impl Driver {
         while let Some(command) = self.controller.poll_watch() {
             self.obey(now, command);
         }
-        while let Some(run) = self.controller.poll_run(now, Lane::BuiltIn) {
+        while let Some(run) = self.next_run(now) {
             let plan = self.engine.reconcile(&run.snapshot, &run.policy);
             self.controller.handle_run(now, run.id, plan);
         }
@@ -188,6 +188,10 @@ impl Driver {
             }
         }
         self.progress.steps = self.controller.stats().inputs;
+    }
+
+    fn next_run(&mut self, now: Now) -> Option<Run> {
+        Lane::ALL.into_iter().find_map(|lane| self.controller.poll_run(now, lane))
     }
 
     fn tally(&mut self, call: Call) {

@@ -4,7 +4,7 @@ use windlass_core::policy::backoff::{Answer, Question};
 use windlass_host::plugin::decision::Decision;
 use windlass_host::plugin::load::{LoadFault, Loader as _};
 use windlass_host::plugin::wasm::inspect::inspect;
-use windlass_host::plugin::wasm::{Budget, Options, PluginEngine};
+use windlass_host::plugin::wasm::{Budget, Cache, Compiler, Options, PluginEngine};
 use windlass_host::plugin::{LogLine, PluginFault};
 use windlass_tests::guests::{Decides, Guest};
 
@@ -175,4 +175,64 @@ fn what_a_plugin_says_is_kept_even_where_it_traps_afterwards() {
         .backoff("", &[question(1)]);
     assert_eq!(called.log, [LogLine { level: 1, message: "about to fail".to_owned() }]);
     assert_eq!(called.result.unwrap_err().category(), "trap");
+}
+
+#[test]
+fn machine_code_is_kept_in_a_directory_of_our_own_and_read_again_where_it_is_whole() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let kept = directory.path().join("code");
+    let bytes = Guest::retry_after_ms(5).component();
+    let ask = || {
+        let cache = Cache::open(&kept).unwrap();
+        let options = Options::deterministic();
+        let engine = PluginEngine::with_compiler(options, Compiler::Here, Some(cache)).unwrap();
+        let plugin = engine.load("guest", &bytes).unwrap();
+        assert_eq!(plugin.backoff("", &[question(1)]).result, Ok(vec![Answer::RetryAfterMs(5)]));
+    };
+    let files =
+        || -> Vec<_> { std::fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    ask();
+    assert_eq!(files().len(), 1);
+    let written = std::fs::metadata(&files()[0]).unwrap().modified().unwrap();
+    ask();
+    assert_eq!(
+        std::fs::metadata(&files()[0]).unwrap().modified().unwrap(),
+        written,
+        "it was taken from there"
+    );
+    // A file that is not whole is not run, but replaced.
+    let mut code = std::fs::read(&files()[0]).unwrap();
+    let last = code.len() - 1;
+    code[last] ^= 1;
+    std::fs::write(&files()[0], &code).unwrap();
+    ask();
+    assert_ne!(std::fs::read(&files()[0]).unwrap(), code);
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let fault = Cache::open(&kept).unwrap_err();
+    assert!(fault.to_string().contains("is not this user's alone"), "{fault}");
+}
+
+#[test]
+fn a_compiler_that_is_a_process_of_its_own_may_fail_as_it_likes() {
+    let bytes = Guest::retry_after_ms(5).component();
+    let load = |program: &str, arguments: &[&str]| {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let compiler = Compiler::Child { program: program.into(), arguments };
+        let engine = PluginEngine::with_compiler(Options::deterministic(), compiler, None).unwrap();
+        engine.load("guest", &bytes)
+    };
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("/nonexistent", &[], "its process: "),
+        ("/bin/sh", &["-c", "echo too hard >&2; exit 1"], "the compiler refused it: too hard"),
+        ("/bin/sh", &["-c", "kill -9 $$"], "the compiler took more time or memory than it may"),
+    ];
+    for (program, arguments, expected) in cases {
+        let fault = load(program, arguments).err().unwrap();
+        assert!(fault.to_string().contains(expected), "{fault}");
+    }
+    // What is no machine code is not run: the plugin is compiled here.
+    let plugin = load("/bin/sh", &["-c", "echo nothing"]).unwrap();
+    assert_eq!(plugin.backoff("", &[question(1)]).result, Ok(vec![Answer::RetryAfterMs(5)]));
 }

@@ -1,18 +1,20 @@
-//! Machine code of the core that the build made, so that a start does not wait for the compiler.
+//! Machine code that was made before: of the core by the build, of plugins by this program itself.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 /// The component whose machine code is `code`; `None` if another version, other settings, or another kind
 /// of processor made it, and it has to be compiled anew.
-#[expect(unsafe_code, reason = "machine code cannot be checked; this is our own, put here by build.rs")]
-pub(super) fn load(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: `code` is what `WasmEngine::precompile_embedded` returned, less its mark, to the build that made
-    // this program; it never comes from a user. wasmtime refuses code of another version or of other settings.
+#[expect(unsafe_code, reason = "machine code cannot be checked; this is our own, see below")]
+pub(crate) fn load(engine: &Engine, code: &[u8]) -> Option<Component> {
+    // SAFETY: `code` never comes from a user. Of the core it is what `WasmEngine::precompile_embedded` returned, less
+    // its mark, to the build that made this program. Of a plugin it is what `PluginEngine::precompile` returned, in
+    // this process or in one that this process started from this same program, and kept in a directory that only this
+    // user can write. wasmtime refuses code of another version or of other settings.
     match unsafe { Component::deserialize(engine, code) } {
         Ok(component) => Some(component),
         Err(error) => {
-            tracing::info!(%error, "the precompiled core does not fit this program; compiling it");
+            tracing::info!(%error, "machine code that was made before does not fit this program; compiling anew");
             None
         }
     }

@@ -6,14 +6,16 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 use windlass_core::policy::{backoff, missed_runs, schedule};
 
-use super::bindings::{backoff_policy, meta, missed_runs_policy, schedule_policy};
+use super::bindings::{
+    admission_policy, backoff_policy, meta, missed_runs_policy, rollout_policy, schedule_policy,
+};
 use super::convert;
 use super::engine::{Budget, PluginEngine, TICK_MS};
 use super::fault;
 use super::limits::{CallState, HOSTCALL_BYTES};
 use crate::plugin::decision::Decision;
 use crate::plugin::load::LoadFault;
-use crate::plugin::{Called, Cost, Description, Identity, Plugin, PluginFault};
+use crate::plugin::{Called, Cost, Description, Identity, Plugin, PluginFault, admission, rollout};
 
 /// Most bytes of a description: its schema and all else.
 const MAX_DESCRIPTION_BYTES: usize = 64 << 10;
@@ -33,6 +35,8 @@ struct Exports {
     backoff: Option<backoff_policy::GuestIndices>,
     schedule: Option<schedule_policy::GuestIndices>,
     missed_runs: Option<missed_runs_policy::GuestIndices>,
+    rollout: Option<rollout_policy::GuestIndices>,
+    admission: Option<admission_policy::GuestIndices>,
 }
 
 impl WasmPlugin {
@@ -163,6 +167,22 @@ impl Plugin for WasmPlugin {
             policy.load(&mut *store, instance)?.call_decide(store, settings, &questions)
         })
     }
+
+    fn rollout(&self, settings: &str, questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>> {
+        let Some(policy) = &self.exports.rollout else { return Called::not(PluginFault::DoesNotDecide) };
+        let questions: Vec<_> = questions.iter().map(convert::rollout_question).collect();
+        self.decide(convert::rollout_answer, |store, instance| {
+            policy.load(&mut *store, instance)?.call_decide(store, settings, &questions)
+        })
+    }
+
+    fn admission(&self, settings: &str, questions: &[admission::Question]) -> Called<Vec<admission::Answer>> {
+        let Some(policy) = &self.exports.admission else { return Called::not(PluginFault::DoesNotDecide) };
+        let questions: Vec<_> = questions.iter().map(convert::admission_question).collect();
+        self.decide(convert::admission_answer, |store, instance| {
+            policy.load(&mut *store, instance)?.call_decide(store, settings, &questions)
+        })
+    }
 }
 
 impl Exports {
@@ -180,6 +200,12 @@ impl Exports {
             missed_runs: decides(Decision::MissedRuns)
                 .then(|| missed_runs_policy::GuestIndices::new(linked))
                 .transpose()?,
+            rollout: decides(Decision::Rollout)
+                .then(|| rollout_policy::GuestIndices::new(linked))
+                .transpose()?,
+            admission: decides(Decision::Admission)
+                .then(|| admission_policy::GuestIndices::new(linked))
+                .transpose()?,
         })
     }
 
@@ -192,6 +218,12 @@ impl Exports {
             policy.load(&mut *store, instance)?;
         }
         if let Some(policy) = &self.missed_runs {
+            policy.load(&mut *store, instance)?;
+        }
+        if let Some(policy) = &self.rollout {
+            policy.load(&mut *store, instance)?;
+        }
+        if let Some(policy) = &self.admission {
             policy.load(&mut *store, instance)?;
         }
         Ok(())

@@ -3,9 +3,10 @@
 use windlass_core::policy::{backoff, missed_runs, schedule};
 
 use super::bindings::{
-    backoff as wit_backoff, meta as wit_meta, missed_runs as wit_missed_runs, schedule as wit_schedule,
+    admission as wit_admission, backoff as wit_backoff, meta as wit_meta, missed_runs as wit_missed_runs,
+    rollout as wit_rollout, schedule as wit_schedule,
 };
-use crate::plugin::Description;
+use crate::plugin::{Description, admission, rollout};
 
 pub(super) fn description(description: wit_meta::Description) -> Description {
     let wit_meta::Description { name, version, settings_schema, wants, extra } = description;
@@ -80,5 +81,70 @@ pub(super) fn missed_runs_answer(answer: wit_missed_runs::Answer) -> missed_runs
     match answer {
         wit_missed_runs::Answer::Run(positions) => missed_runs::Answer::Run(positions),
         wit_missed_runs::Answer::Other(name) => missed_runs::Answer::Other(name),
+    }
+}
+
+pub(super) fn rollout_question(question: &rollout::Question) -> wit_rollout::Question {
+    let node = |node: &rollout::Node| wit_rollout::Node {
+        name: node.name.clone(),
+        labels: node.labels.clone(),
+        state: node.state.clone(),
+        available: node.available,
+        since_ms: node.since_ms,
+    };
+    wit_rollout::Question {
+        owner: question.owner.clone(),
+        revision: question.revision.clone(),
+        nodes: question.nodes.iter().map(node).collect(),
+        max_unavailable: question.max_unavailable,
+        max_surge: question.max_surge,
+        age_ms: question.age_ms,
+        seed: question.seed,
+        facts: question.facts.clone(),
+    }
+}
+
+pub(super) fn rollout_answer(answer: wit_rollout::Answer) -> rollout::Answer {
+    match answer {
+        wit_rollout::Answer::Update(wit_rollout::Update { nodes, budget, ask_again_ms }) => {
+            rollout::Answer::Update(rollout::Update { nodes, budget, ask_again_ms })
+        }
+        wit_rollout::Answer::Pause(wit_rollout::Hold { reason, ask_again_ms }) => {
+            rollout::Answer::Pause(rollout::Hold { reason, ask_again_ms })
+        }
+        wit_rollout::Answer::Other(name) => rollout::Answer::Other(name),
+    }
+}
+
+pub(super) fn admission_question(question: &admission::Question) -> wit_admission::Question {
+    let counts = |counts: admission::Counts| wit_admission::Counts {
+        running: counts.running,
+        waiting: counts.waiting,
+        pods: counts.pods,
+    };
+    let dependency = |dependency: &admission::Dependency| wit_admission::Dependency {
+        owner: dependency.owner.clone(),
+        state: dependency.state.clone(),
+    };
+    wit_admission::Question {
+        owner: question.owner.clone(),
+        queue: question.queue.clone(),
+        parallelism: question.parallelism,
+        in_queue: counts(question.in_queue),
+        in_namespace: counts(question.in_namespace),
+        dependencies: question.dependencies.iter().map(dependency).collect(),
+        age_ms: question.age_ms,
+        seed: question.seed,
+        facts: question.facts.clone(),
+    }
+}
+
+pub(super) fn admission_answer(answer: wit_admission::Answer) -> admission::Answer {
+    match answer {
+        wit_admission::Answer::Start => admission::Answer::Start,
+        wit_admission::Answer::Hold(wit_admission::Hold { reason, ask_again_ms }) => {
+            admission::Answer::Hold(admission::Hold { reason, ask_again_ms })
+        }
+        wit_admission::Answer::Other(name) => admission::Answer::Other(name),
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, StoreContextMut};
 use windlass_core::kube::Str;
 
+use super::cache::Cache;
 use super::call::WasmPlugin;
+use super::compile::{self, Compiler};
 use super::inspect::inspect;
 use super::limits::{CallState, TABLE_ELEMENTS};
 use crate::engine::wasm::Ticker;
@@ -80,14 +82,29 @@ pub struct PluginEngine {
     pub(super) options: Options,
     pub(super) ticker: Option<Ticker>,
     linker: Linker<CallState>,
+    compiler: Compiler,
+    cache: Option<Cache>,
 }
 
 impl PluginEngine {
-    /// An engine that runs plugins as `options` say.
+    /// An engine that runs plugins as `options` say, and compiles them here, each time.
     ///
     /// # Errors
     /// [`LoadFault::Engine`] if this machine cannot run one.
     pub fn new(options: Options) -> Result<Arc<Self>, LoadFault> {
+        Self::with_compiler(options, Compiler::Here, None)
+    }
+
+    /// An engine that runs plugins as `options` say, has them compiled by `compiler`, and keeps what came of it in
+    /// `cache`.
+    ///
+    /// # Errors
+    /// [`LoadFault::Engine`] if this machine cannot run one.
+    pub fn with_compiler(
+        options: Options,
+        compiler: Compiler,
+        cache: Option<Cache>,
+    ) -> Result<Arc<Self>, LoadFault> {
         let unusable = |error: wasmtime::Error| LoadFault::Engine(format!("{error:#}"));
         let wasmtime = Engine::new(&config(&options)).map_err(unusable)?;
         let linker = linker(&wasmtime).map_err(unusable)?;
@@ -95,7 +112,16 @@ impl PluginEngine {
             Budget::TimeMs(_) => Some(Ticker::start(wasmtime.clone(), TICK_MS).map_err(LoadFault::Engine)?),
             Budget::Fuel(_) => None,
         };
-        Ok(Arc::new(Self { wasmtime, options, ticker, linker }))
+        Ok(Arc::new(Self { wasmtime, options, ticker, linker, compiler, cache }))
+    }
+
+    /// Machine code of a plugin, for an engine with these options in another process of this program.
+    ///
+    /// # Errors
+    /// A [`LoadFault`] if the bytes are no plugin, or do not compile.
+    pub fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadFault> {
+        inspect(bytes)?;
+        compile::precompile(&self.wasmtime, bytes)
     }
 }
 
@@ -103,11 +129,12 @@ impl Loader for Arc<PluginEngine> {
     /// Inspects, compiles, instantiates and describes.
     fn load(&self, name: &str, bytes: &[u8]) -> Result<Arc<dyn Plugin>, LoadFault> {
         let inspection = inspect(bytes)?;
-        let component = Component::from_binary(&self.wasmtime, bytes)
-            .map_err(|error| LoadFault::NotCompiled(format!("{error:#}")))?;
+        let digest = inspection.digest;
+        let component =
+            compile::component(&self.wasmtime, &self.compiler, self.cache.as_ref(), digest, bytes)?;
         let identity = Identity {
             name: Str::from(name),
-            digest: inspection.digest,
+            digest,
             size_bytes: inspection.size_bytes,
             decisions: inspection.decisions,
         };
