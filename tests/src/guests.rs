@@ -286,7 +286,7 @@ impl Guest {
         let pairs: Vec<[(usize, usize); 2]> =
             wants.iter().map(|(decision, fact)| [self.text(decision), self.text(fact)]).collect();
         // A list of pairs of strings, aligned.
-        while self.texts.len() % 4 != 0 {
+        while !self.texts.len().is_multiple_of(4) {
             self.texts.push(0);
         }
         let at = TEXTS + self.texts.len();

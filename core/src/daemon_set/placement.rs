@@ -177,7 +177,7 @@ impl<'node> ShapeRef<'node> {
     pub(crate) fn to_shape(&self) -> NodeShape {
         NodeShape {
             labels: self.labels.iter().map(|(key, value)| (Str::clone(key), Str::clone(value))).collect(),
-            taints: self.taints.iter().map(|taint| Taint::clone(taint)).collect(),
+            taints: self.taints.iter().copied().cloned().collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{Controller, Lane, Run, RunId, RunningKey};
 use crate::Now;
 use crate::apply::{Execution, SyncStart};
 use crate::check::check;
-use crate::engine::EngineFault;
+use crate::engine::{EngineFault, SharedPolicy};
 use crate::key::{Key, KeyKind, Name};
 use crate::request::Term;
 use crate::snapshot::{self, Gathered};
@@ -143,7 +143,10 @@ impl Controller {
         let job = gathered.subject.job().filter(|_| gathered.scope == KeyKind::Job);
         let sync = job.and_then(|job| self.sync_of(job, now));
         let bound = self.bind(now, &key, &gathered);
-        let policy = bound.clone().map_or_else(|| self.built_in.clone(), |bound| bound);
+        let policy: SharedPolicy = match &bound {
+            Some(bound) => bound.clone(),
+            None => self.built_in.clone(),
+        };
         let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync, bound };
         self.running.insert(id, running);
         Some(Run { id, key, snapshot, policy })

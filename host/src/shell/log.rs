@@ -12,7 +12,7 @@ pub(super) fn notice(notice: &Notice) {
         Notice::PluginRestored { .. } => tracing::info!("{notice}"),
         Notice::PolicyTold { failed: false, .. } => tracing::info!("{notice}"),
         Notice::PolicyTold { failed: true, .. } | Notice::PluginQuarantined { .. } => {
-            tracing::warn!("{notice}")
+            tracing::warn!("{notice}");
         }
         Notice::PolicyAsked { key, call } => {
             for LogLine { level, message } in &call.log {
