@@ -49,9 +49,11 @@ cluster: ## Leave a real control plane running and print its kubeconfig
 cluster-down: ## Stop the control plane that `make cluster` left running
 	@cargo run --quiet -p windlass-control-plane -- down --dir $(CLUSTER_DIRECTORY)
 
-bench: core ## Measure the core on both engines, schedules, the state machine, nodes and the sandbox
-	WINDLASS_REQUIRE_CORE=1 cargo bench $(WORKSPACE) \
-		--bench crossing --bench machine --bench nodes --bench schedule --bench store --bench simulation
+bench: core ## Measure the core on both engines, schedules, the state machine, plugins, nodes and the sandbox
+	./plugins/build || [ $$? -eq 77 ]
+	WINDLASS_REQUIRE_CORE=1 cargo bench $(WORKSPACE) --features windlass-tests/wasm \
+		--bench crossing --bench machine --bench plugins --bench nodes --bench schedule --bench store \
+		--bench simulation
 
 bench-cluster: release ## Measure against the built-in controllers on a real control plane: make bench-cluster ARGS=--quick
 	WINDLASS_REQUIRE_CORE=1 cargo build --release $(WORKSPACE) --bin cluster-bench

@@ -54,6 +54,15 @@ no_toolchain() { # who asks, what to do then
         "or on Debian \`apt-get install ${debian_packages[*]}\`, and again $2." >&2
 }
 
+# Sees to it that what is built next holds no paths of this machine, as the places of panics do: a plugin is passed on.
+hide_paths() {
+    local home=${CARGO_HOME:-${HOME:-}/.cargo} flags=() source
+    flags+=("--remap-path-prefix=$PWD=.")
+    for source in "$home"/registry/src/*; do flags+=("--remap-path-prefix=$source=crates"); done
+    export CARGO_ENCODED_RUSTFLAGS
+    CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}")
+}
+
 # Runs cargo build for the target, with the profile `guest`.
 cargo_build_guest() { # toolchain, target directory, arguments...
     local toolchain=$1 directory=$2

@@ -52,6 +52,13 @@ pub(crate) fn owner_mark(uid: &str) -> u64 {
     hash.finish()
 }
 
+/// For jitter: the same for the same object, and as good as random for another.
+#[must_use]
+pub fn seed_of(uid: &str) -> u32 {
+    let [a, b, c, d, e, f, g, h] = owner_mark(uid).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d]) ^ u32::from_le_bytes([e, f, g, h])
+}
+
 /// FNV-1a of 32 bits, where a number must be short enough for a name.
 pub(crate) struct Fnv32(u32);
 

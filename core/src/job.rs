@@ -65,7 +65,7 @@ pub fn reconcile(snapshot: &JobSnapshot, policy: &dyn Policy) -> Result<Plan, Fa
     let progress = progress.as_ref();
     let tally = &Tally::of(facts, progress);
     let mut ending = ending::decide(&Standing { facts, tally, progress });
-    let is_managed = ending.is_none() && !facts.deleting;
+    let is_managed = ending.is_none() && !facts.deleting && !facts.is_held();
     let mut managed = Managed::default();
     if is_managed {
         managed = manage::decide(facts, tally, progress, policy);

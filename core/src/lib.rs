@@ -32,5 +32,7 @@ pub mod policy;
 pub mod twin;
 pub mod view;
 
+pub use hash::seed_of;
+
 /// Version of the contract between host and core, in wit/core; a recording names the one it was made with.
 pub const CONTRACT_VERSION: &str = "0.1.0";

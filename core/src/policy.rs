@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod missed_runs;
+pub mod rollout;
 pub mod schedule;
 
 use alloc::vec::Vec;
@@ -22,6 +23,11 @@ pub trait Policy {
     /// One answer a question: which of the runs that were missed are to be made.
     fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
         questions.iter().map(missed_runs::built_in).collect()
+    }
+
+    /// One answer a question: which nodes of a DaemonSet get the new revision next.
+    fn rollout(&self, questions: &[rollout::Question]) -> Vec<rollout::Answer> {
+        questions.iter().map(rollout::built_in).collect()
     }
 }
 

@@ -70,7 +70,7 @@ fn plan_document<P: Policy>(request: &str, policy: impl FnOnce(&JobFlags) -> P) 
         }
         Subject::DaemonSet(set) => {
             let gathered = GatheredDaemonSet::of(&request, set)?;
-            let plan = daemon_set::reconcile(&gathered.snapshot).map_err(TwinFault::Refused)?;
+            let plan = daemon_set::reconcile(&gathered.snapshot, &policy).map_err(TwinFault::Refused)?;
             PlanDocument::of_daemon_set(&plan, set, &gathered, &request.pods)?
         }
         Subject::Orphan(snapshot) => {

@@ -40,8 +40,21 @@ pub struct JobSnapshot {
     pub uncounted: UncountedPods,
     /// What a live read of the Job found, if the last plan asked for one.
     pub live_owner: Option<LiveOwner>,
+    /// What was decided about the start of a Job that has not started; absent where nobody asks.
+    pub admission: Option<Admission>,
     /// What the last plan for this key returned that succeeded, or whose status was stored; empty at first.
     pub memo: Vec<u8>,
+}
+
+/// What was decided about the start of a Job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may start: the start is recorded before anything else is done for it.
+    Granted,
+    /// It waits: nothing of it is started.
+    Held,
+    /// It does not start, and fails; why, for people.
+    Refused(Str),
 }
 
 /// Everything that the reconcile of a Pod sees whose Job is gone, finished, or not to be found.

@@ -166,6 +166,7 @@ fn snapshot(pods: u32, indexed: bool) -> Snapshot {
         pods: columns,
         uncounted: UncountedPods::default(),
         live_owner: None,
+        admission: None,
         memo: Vec::new(),
     })
 }

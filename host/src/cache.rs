@@ -76,6 +76,8 @@ pub enum Change {
         spec: bool,
         /// Whether the status counts other Pods than the one known before.
         counts: bool,
+        /// How many Pods more it counts as failed than the one known before.
+        failures: u32,
         /// Whether it was not known before.
         is_new: bool,
         /// Uids of its controller before and after, the same or not, where a CronJob has to see what changed.
@@ -512,6 +514,8 @@ impl Cache {
         });
         let known = before.map(|entry| Counted::of(&entry.job.status)).unwrap_or_default();
         let counts = known != Counted::of(&job.status);
+        let failed = before.map_or(job.status.failed, |entry| entry.job.status.failed);
+        let failures = u32::try_from(job.status.failed.saturating_sub(failed)).unwrap_or(0);
         let is_new = before.is_none();
         if is_new {
             self.jobs_by_uid.insert(job.metadata.uid.clone(), name.clone());
@@ -532,7 +536,7 @@ impl Cache {
         self.note_run(&job);
         let view = Arc::new(job_view(&job));
         self.jobs.insert(name.clone(), JobEntry { job, view, removed: false });
-        changes.push(Change::Job { name, spec, counts, is_new, owners });
+        changes.push(Change::Job { name, spec, counts, failures, is_new, owners });
     }
 
     /// Notes the instant for which a CronJob made the Job; it stays known once the Job is gone.

@@ -5,12 +5,14 @@ mod daemon_set;
 
 use std::fmt;
 
+use windlass_core::kube::{ConditionStatus, Job, JobCondition};
 use windlass_core::plan::{Action, JobStatusWrite, MAX_EVENT_MESSAGE_BYTES, Plan, Read, Step};
-use windlass_core::view::{ActiveRow, pod_flag};
+use windlass_core::view::{ActiveRow, Admission, pod_flag};
 
 use crate::cache::PodEntry;
 use crate::engine::Snapshot;
 use crate::key::KeyKind;
+use crate::plugin::admission::is_ahead_of;
 use crate::snapshot::{Gathered, Subject};
 
 /// Most steps of a plan.
@@ -56,6 +58,8 @@ pub enum PlanDefect {
     TooManyCreates,
     /// A Pod is to be created for an index that the Job does not have.
     IndexOutOfRange,
+    /// A Job is to be started, or Pods are to be created for one, that may not start yet.
+    NotAdmitted,
     /// An action that the key does not allow.
     ForbiddenAction,
     /// A Job is named that the snapshot does not have, or that is another's.
@@ -91,6 +95,7 @@ impl PlanDefect {
             Self::NotAnOrphan => "not_an_orphan",
             Self::TooManyCreates => "too_many_creates",
             Self::IndexOutOfRange => "index_out_of_range",
+            Self::NotAdmitted => "not_admitted",
             Self::ForbiddenAction => "forbidden_action",
             Self::ForeignJob => "foreign_job",
             Self::ScheduledTwice => "scheduled_twice",
@@ -193,6 +198,9 @@ fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(
             if *creates > MAX_CREATES {
                 return Err(PlanDefect::TooManyCreates);
             }
+            if start_is_ahead(job, gathered).is_some() {
+                return Err(PlanDefect::NotAdmitted);
+            }
             let completions = job.spec.completions.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
             for slot in slots {
                 if job.is_indexed() != slot.index.is_some()
@@ -214,10 +222,37 @@ fn check_step(step: &Step, gathered: &Gathered, creates: &mut usize) -> Result<(
             let orphan = |entry: &PodEntry| entry.row.flags & pod_flag::ORPHAN != 0;
             all(pods, gathered, orphan, PlanDefect::NotAnOrphan)
         }
-        Action::WriteJobStatus(status) => check_status(status, gathered),
+        Action::WriteJobStatus(status) => {
+            check_start(job, status, gathered)?;
+            check_status(status, gathered)
+        }
         Action::DeleteJob => Ok(()),
         Action::RecordEvent(event) if event.message.len() <= MAX_EVENT_MESSAGE_BYTES => Ok(()),
         _ => Err(PlanDefect::ForbiddenAction),
+    }
+}
+
+/// What was decided about the start of a Job that has not started.
+fn start_is_ahead<'gathered>(job: &Job, gathered: &'gathered Gathered) -> Option<&'gathered Admission> {
+    match &*gathered.snapshot {
+        Snapshot::Job(snapshot) => snapshot.admission.as_ref().filter(|_| is_ahead_of(job)),
+        Snapshot::CronJob(_) | Snapshot::DaemonSet(_) | Snapshot::Orphan(_) => None,
+    }
+}
+
+/// A Job that may not start gets no start, but for one with its end, which the API server wants.
+fn check_start(job: &Job, status: &JobStatusWrite, gathered: &Gathered) -> Result<(), PlanDefect> {
+    let ends = |condition: &JobCondition| {
+        matches!(&*condition.kind, "Complete" | "Failed") && condition.status == ConditionStatus::True
+    };
+    match start_is_ahead(job, gathered) {
+        None | Some(Admission::Granted) => Ok(()),
+        Some(Admission::Held | Admission::Refused(_))
+            if status.start_time == job.status.start_time || status.conditions.iter().any(ends) =>
+        {
+            Ok(())
+        }
+        Some(Admission::Held | Admission::Refused(_)) => Err(PlanDefect::NotAdmitted),
     }
 }
 
@@ -250,7 +285,7 @@ fn all(
 mod tests {
     use std::sync::Arc;
 
-    use windlass_core::kube::{CompletionMode, Job, JobSpec, ObjectMeta, OwnerReference, Pod, pod_row};
+    use windlass_core::kube::{CompletionMode, JobSpec, ObjectMeta, OwnerReference, Pod, Time, pod_row};
     use windlass_core::plan::{Dependency, EventRecord, PodSlot};
     use windlass_core::view::{JobSnapshot, LiveOwner, OrphanOwner, OrphanSnapshot, UncountedPods};
 
@@ -288,6 +323,7 @@ mod tests {
             pods: windlass_core::view::PodColumns::default(),
             uncounted: UncountedPods::default(),
             live_owner: None,
+            admission: None,
             memo: Vec::new(),
         };
         let (snapshot, subject) = (Arc::new(Snapshot::Job(snapshot)), Subject::Job(Arc::new(job)));
@@ -308,6 +344,32 @@ mod tests {
             plan.push(action, Vec::new());
         }
         check(plan, &gathered()).err()
+    }
+
+    #[test]
+    fn a_job_that_may_not_start_is_not_started() {
+        let verdict = |admission: Admission, action: Action| {
+            let (mut gathered, mut plan) = (gathered(), Plan::default());
+            gathered.decide_start(admission);
+            plan.push(action, Vec::new());
+            check(plan, &gathered).err()
+        };
+        let creates = || Action::CreatePods(vec![slot(Some(2))]);
+        for admission in [Admission::Granted, Admission::Held, Admission::Refused("no".into())] {
+            assert_eq!(verdict(admission, creates()), Some(PlanDefect::NotAdmitted));
+        }
+        let status = |conditions: Vec<JobCondition>| {
+            let start_time = Some(Time::from_unix_seconds(5));
+            Action::WriteJobStatus(JobStatusWrite { start_time, conditions, ..JobStatusWrite::default() })
+        };
+        assert_eq!(verdict(Admission::Granted, status(Vec::new())), None);
+        assert_eq!(verdict(Admission::Held, status(Vec::new())), Some(PlanDefect::NotAdmitted));
+        let complete = JobCondition {
+            kind: "Complete".into(),
+            status: ConditionStatus::True,
+            ..JobCondition::default()
+        };
+        assert_eq!(verdict(Admission::Held, status(vec![complete])), None, "an end needs a start");
     }
 
     fn slot(index: Option<u32>) -> PodSlot {

@@ -8,6 +8,7 @@ mod config_file;
 mod cron;
 mod engine;
 mod logging;
+mod manifests;
 mod output;
 mod plugin;
 mod plugin_dir;
@@ -61,8 +62,10 @@ enum Command {
     ///   kubectl get daemonset NAME -o json | windlass revision-hash -f -
     #[command(verbatim_doc_comment)]
     RevisionHash(revision_hash::Arguments),
-    /// Make, build, try and measure policy plugins, without a cluster.
+    /// Make, build, try, measure, store and fetch policy plugins, without a cluster.
     Plugin(plugin::Arguments),
+    /// Print the CustomResourceDefinitions of PolicyPlugin and PolicyBinding, for `kubectl apply -f -`.
+    Manifests,
     /// Print the version, that of the contract between host and core, and that of the time zones.
     Version,
     /// Print a script that completes commands and flags in a shell.
@@ -92,6 +95,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Cron(arguments) => cron::run(&arguments),
         Command::RevisionHash(arguments) => revision_hash::run(&arguments),
         Command::Plugin(arguments) => plugin::run(&arguments),
+        Command::Manifests => manifests::run(),
         Command::Version => {
             println!("windlass {}", *VERSION);
             Ok(())

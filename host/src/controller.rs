@@ -7,12 +7,14 @@
 //! A key is busy from the moment its snapshot is taken until every step of its plan has settled; so no two
 //! reconciles of a key overlap, and each sees all that this process had acknowledged before.
 
+mod admission;
 mod answers;
 mod attention;
 mod correlate;
 mod daemon_sets;
 mod enqueue;
 mod events;
+mod failures;
 mod hold;
 mod notice;
 mod pace;
@@ -43,10 +45,13 @@ use crate::request::{Flow, Operation, Request, RequestId, Term};
 use crate::snapshot::{Carried, Gathered};
 use crate::watch::WatchCommand;
 
+pub use admission::StartQuestion;
+use admission::{Admissions, Asked};
 use answers::{Pending, ReadDue};
 use attention::Attention;
 use events::Events;
 pub use events::{EventLoss, MAX_PENDING_EVENTS};
+use failures::Failures;
 pub use notice::{JobSync, MAX_NOTICES, Notice};
 use pace::Pace;
 use policies::Policies;
@@ -117,10 +122,12 @@ pub struct Run {
     pub id: RunId,
     /// Key that is reconciled.
     pub key: Key,
-    /// What reconcile sees.
+    /// What reconcile sees, once [`Run::asked`] has the answer about a start.
     pub snapshot: Arc<Snapshot>,
     /// Who answers the core's questions.
     pub policy: SharedPolicy,
+    /// What is to be asked before the Job starts; until then its snapshot says that it waits.
+    pub start: Option<StartQuestion>,
 }
 
 /// Which keys a worker takes.
@@ -182,6 +189,8 @@ pub struct Controller {
     watches: Watches,
     built_in: SharedPolicy,
     policies: Policies,
+    admissions: Admissions,
+    failures: Failures,
     leading: Option<Term>,
     shutting_down: bool,
     carried: BTreeMap<Key, KeyState>,
@@ -220,6 +229,8 @@ struct RunningKey {
     sync: Option<SyncStart>,
     /// Who answers the core's questions, where plugins are bound to the object.
     bound: Option<Arc<BoundPolicy>>,
+    /// What was asked about the Job's start, until there is an answer.
+    asked: Option<Asked>,
 }
 
 impl Controller {
@@ -237,6 +248,8 @@ impl Controller {
             queue: Queue::default(),
             built_in: Arc::new(built_in),
             policies: Policies::default(),
+            admissions: Admissions::default(),
+            failures: Failures::default(),
             leading: None,
             shutting_down: false,
             carried: BTreeMap::new(),
@@ -389,6 +402,8 @@ impl Controller {
         self.executing.clear();
         self.running.clear();
         self.policies.follow();
+        self.admissions = Admissions::default();
+        self.failures = Failures::default();
         self.pending.clear();
         self.held.clear();
         self.rescheduled.clear();

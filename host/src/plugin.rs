@@ -6,7 +6,6 @@
 pub mod decision;
 
 pub mod admission;
-pub mod rollout;
 
 pub mod binding;
 
@@ -18,11 +17,22 @@ pub mod set;
 
 pub mod bounds;
 
+pub mod resource;
+
+pub mod offer;
+
 pub mod directory;
 
 pub mod load;
 
 pub mod library;
+
+pub mod report;
+
+pub mod catalogue;
+
+#[cfg(feature = "shell")]
+pub mod oci;
 
 pub mod document;
 
@@ -34,8 +44,9 @@ pub mod wasm;
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use windlass_core::kube::Str;
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
 use bounds::OutOfBounds;
 use decision::Decision;
@@ -54,6 +65,11 @@ pub trait Plugin: Send + Sync {
 
     /// What the plugin says of itself.
     fn description(&self) -> &Description;
+
+    /// How long it took to load it, microseconds, where the host reads a clock.
+    fn loaded_in_us(&self) -> Option<u64> {
+        None
+    }
 
     /// Whether `settings` may be bound for `decision`; [`PluginFault::SettingsRefused`] where the plugin says no.
     fn validate_settings(&self, decision: Decision, settings: &str) -> Called<()>;
@@ -111,6 +127,26 @@ pub struct Description {
 pub struct Digest(pub [u8; DIGEST_BYTES]);
 
 impl Digest {
+    /// That of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// What `text` says, if that is `sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("sha256:")?;
+        if digits.len() != 2 * DIGEST_BYTES || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut digest = [0; DIGEST_BYTES];
+        for (position, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(digits.get(2 * position..2 * position + 2)?, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+
     /// The start of it, for a line of a log.
     #[must_use]
     pub fn short(&self) -> String {
@@ -176,6 +212,8 @@ pub enum PluginFault {
     NotLoaded,
     /// The plugin does not decide this.
     DoesNotDecide,
+    /// The plugin may not decide for objects of this namespace.
+    NotForNamespace,
     /// The object's annotation about failures has a word that there is none of.
     UnknownOnFailure(Str),
     /// The plugin is in quarantine, and is asked again after so many milliseconds.
@@ -202,6 +240,8 @@ pub enum PluginFault {
     OutOfBounds(OutOfBounds),
     /// The reconcile asked the plugins more often than one may.
     TooManyCalls,
+    /// The plugins of the reconcile took as long as they may.
+    NoTimeLeft,
     /// The host had no room for the call: not the plugin's fault.
     Busy,
 }
@@ -213,6 +253,7 @@ impl PluginFault {
         match self {
             Self::NotLoaded => "not_loaded",
             Self::DoesNotDecide => "does_not_decide",
+            Self::NotForNamespace => "not_for_namespace",
             Self::UnknownOnFailure(_) => "unknown_on_failure",
             Self::Quarantined { .. } => "quarantined",
             Self::SettingsRefused(_) => "settings_refused",
@@ -223,6 +264,7 @@ impl PluginFault {
             Self::TooMuchOutput => "output",
             Self::OutOfBounds(_) => "out_of_bounds",
             Self::TooManyCalls => "too_many_calls",
+            Self::NoTimeLeft => "no_time_left",
             Self::Busy => "busy",
         }
     }
@@ -240,11 +282,13 @@ impl PluginFault {
             | Self::OutOfBounds(_) => true,
             Self::NotLoaded
             | Self::DoesNotDecide
+            | Self::NotForNamespace
             | Self::UnknownOnFailure(_)
             | Self::Quarantined { .. }
             | Self::SettingsRefused(_)
             | Self::Refused(_)
             | Self::TooManyCalls
+            | Self::NoTimeLeft
             | Self::Busy => false,
         }
     }
@@ -255,6 +299,9 @@ impl fmt::Display for PluginFault {
         match self {
             Self::NotLoaded => formatter.write_str("no plugin of that name is loaded"),
             Self::DoesNotDecide => formatter.write_str("the plugin does not decide this"),
+            Self::NotForNamespace => {
+                formatter.write_str("the plugin may not decide for objects of this namespace")
+            }
             Self::UnknownOnFailure(word) => {
                 write!(formatter, "{word:?} says nothing about failures: use BuiltIn, Hold or Fail")
             }
@@ -270,6 +317,7 @@ impl fmt::Display for PluginFault {
             Self::TooMuchOutput => formatter.write_str("it handed over too much"),
             Self::OutOfBounds(bound) => write!(formatter, "its answer may not be given: {bound}"),
             Self::TooManyCalls => formatter.write_str("one reconcile may not ask that often"),
+            Self::NoTimeLeft => formatter.write_str("the plugins of one reconcile may not take that long"),
             Self::Busy => formatter.write_str("the host has no room for another call"),
         }
     }
@@ -295,5 +343,9 @@ mod tests {
         let digest = Digest([0xab; DIGEST_BYTES]);
         assert_eq!(digest.short(), "sha256:abababababab");
         assert_eq!(digest.to_string().len(), "sha256:".len() + 64);
+        assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+        for text in ["", "sha256:", "abab", &digest.to_string()[1..], &digest.short()] {
+            assert_eq!(Digest::parse(text), None, "{text:?}");
+        }
     }
 }

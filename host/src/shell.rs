@@ -13,7 +13,7 @@ mod fault;
 mod health;
 mod limiter;
 mod log;
-mod plugins;
+mod policies;
 mod protobuf;
 mod send;
 mod start;
@@ -56,24 +56,28 @@ pub struct Settings {
     pub startup_timeout: Duration,
     /// Settings of the state machine.
     pub controller: Config,
-    /// Where policy plugins are, if there are any.
-    pub plugins: Option<PluginDirectory>,
+    /// Where policy plugins come from.
+    pub policies: PolicySettings,
     /// How requests name this program.
     pub user_agent: String,
 }
 
-/// A directory of policy plugins, and what loads them.
+/// Where policy plugins come from, and what loads them.
 #[derive(Clone)]
-pub struct PluginDirectory {
-    /// The directory.
-    pub path: PathBuf,
-    /// What makes plugins of its files.
+pub struct PolicySettings {
+    /// What makes plugins of bytes.
     pub loader: Arc<dyn Loader>,
+    /// A directory of them, if there is one.
+    pub directory: Option<PathBuf>,
+    /// Whether PolicyPlugins and PolicyBindings are used.
+    pub resources: bool,
 }
 
-impl fmt::Debug for PluginDirectory {
+impl fmt::Debug for PolicySettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PluginDirectory").field("path", &self.path).finish_non_exhaustive()
+        let Self { directory, resources, .. } = self;
+        let mut shown = formatter.debug_struct("PolicySettings");
+        shown.field("directory", directory).field("resources", resources).finish_non_exhaustive()
     }
 }
 
@@ -105,14 +109,17 @@ pub async fn run(
     }
     tracing::info!("running against {}", client.url());
     let limiter = limiter::Limiter::new(clock, settings.requests_per_second, settings.burst).map(Arc::new);
-    let plugins = match settings.plugins {
-        Some(directory) => Some(plugins::Plugins::new(directory, metrics.clone()).start().await?),
-        None => None,
+    let instance = instance();
+    let kube = client.kube().clone();
+    let policies = policies::Policies::new(settings.policies, kube, &instance, metrics.clone(), clock);
+    let policies = tokio::select! {
+        started = policies.start(settings.startup_timeout) => started?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
     };
-    let tools = driver::Tools { client, limiter, metrics, health, clock, instance: instance() };
+    let tools = driver::Tools { client, limiter, metrics, health, clock, instance };
     let controller = Controller::new(settings.controller);
     let driver = driver::Driver::new(controller, &engine, settings.workers, tools)?;
-    driver.run(plugins, stop).await
+    driver.run(policies, stop).await
 }
 
 /// Name of this process in Events: that of the Pod or machine.

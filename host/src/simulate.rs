@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod change_log;
 pub mod driver;
 pub mod manifest;
+pub mod policies;
 pub mod print;
 pub mod report;
 
@@ -14,15 +15,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::json;
-use windlass_core::kube::{Object, Str, Uid};
+use windlass_core::kube::{Object, Str, Time, Uid};
 use windlass_sandbox::cluster::{Cluster, ClusterOptions, Runs};
 use windlass_sandbox::{Actor, Applied, ApplyError, Commit, Store, StoreOptions};
 
 use crate::controller::Config;
 use crate::engine::Engine;
+use crate::plugin::LogLine;
+use crate::plugin::report::Report;
 use crate::plugin::set::PolicySet;
 use driver::{Driver, PluginCalls, Progress};
 use manifest::{Document, ManifestFault, Place};
+use policies::{PluginSource, Policies};
 
 /// Nodes of the cluster where neither the options nor the manifests say how many.
 pub const DEFAULT_NODES: u32 = 3;
@@ -41,14 +45,17 @@ pub struct Options {
     pub keep_changes: bool,
     /// What the controller is to be like.
     pub controller: Config,
-    /// The plugins that decide.
+    /// The plugins that decide, where [`plugins`](Self::plugins) says nothing.
     pub policies: Arc<PolicySet>,
+    /// Where plugins come from; needed for PolicyPlugins in manifests, too.
+    pub plugins: Option<PluginSource>,
 }
 
 /// The state machine on a cluster in memory that holds what the manifests say.
 pub struct Simulation {
     driver: Driver,
     jobs: Vec<(Str, Uid)>,
+    policies: Option<Policies>,
     /// What is applied later, by when.
     later: VecDeque<(u64, Document)>,
 }
@@ -80,9 +87,14 @@ impl Simulation {
         }
         let mut jobs = Vec::new();
         let mut later: Vec<(u64, Document)> = Vec::new();
+        let mut policies = options.plugins.as_ref().map(Policies::new);
         for document in documents {
             if let Some(at_ms) = document.apply_at_ms {
                 later.push((at_ms, document.clone()));
+                continue;
+            }
+            if policies::is_policy(document) {
+                take_in(policies.as_mut(), document)?;
                 continue;
             }
             if let Applied::Object(Object::Job(job)) = apply(&mut cluster, document)? {
@@ -93,7 +105,24 @@ impl Simulation {
         later.sort_by_key(|(at_ms, _)| *at_ms);
         let mut driver = Driver::new(cluster, engine, config);
         driver.set_policies(options.policies);
-        Ok(Self { driver, jobs, later: later.into() })
+        let mut simulation = Self { driver, jobs, policies, later: later.into() };
+        if let Some(policies) = &simulation.policies {
+            simulation.driver.set_reports(policies.reports());
+        }
+        simulation.load_policies()?;
+        Ok(simulation)
+    }
+
+    /// Loads what is new of the plugins, and lets it decide.
+    fn load_policies(&mut self) -> Result<(), ManifestFault> {
+        let Some(policies) = &mut self.policies else { return Ok(()) };
+        let now = Time::from_unix_ms(self.driver.cluster().store().unix_ms());
+        let at_ms = self.driver.progress().virtual_ms;
+        let set = policies.look(at_ms, now).map_err(ManifestFault::Plugins)?;
+        if let Some(set) = set {
+            self.driver.set_policies(set);
+        }
+        Ok(())
     }
 
     /// Goes on until nothing more will happen or virtual time reaches `until_ms`; `report` hears of every instant
@@ -109,6 +138,11 @@ impl Simulation {
         while let Some((at_ms, document)) = self.later.pop_front_if(|(at_ms, _)| *at_ms < until_ms) {
             self.driver.run_until(at_ms, report);
             self.driver.rest_until(at_ms);
+            if policies::is_policy(&document) {
+                take_in(self.policies.as_mut(), &document)?;
+                self.load_policies()?;
+                continue;
+            }
             let applied = self
                 .driver
                 .cluster_mut()
@@ -149,6 +183,17 @@ impl Simulation {
         self.driver.plugin_calls()
     }
 
+    /// What was told of loads so far: when, of which plugin, and what.
+    pub fn policy_news(&self) -> impl Iterator<Item = &(u64, Str, LogLine)> {
+        self.policies.iter().flat_map(|policies| &policies.told)
+    }
+
+    /// What is said of each PolicyPlugin and PolicyBinding.
+    #[must_use]
+    pub fn policy_reports(&self) -> Vec<Report> {
+        self.policies.as_ref().map(Policies::statuses).unwrap_or_default()
+    }
+
     /// Names and uids of the Jobs that the manifests held.
     pub fn applied_jobs(&self) -> impl Iterator<Item = (&Str, &Uid)> {
         self.jobs.iter().map(|(name, uid)| (name, uid))
@@ -164,6 +209,18 @@ impl Simulation {
     pub fn take_commits(&mut self) -> Vec<Commit> {
         self.driver.cluster_mut().drain_commits().collect()
     }
+}
+
+/// Takes in a PolicyPlugin or PolicyBinding.
+fn take_in(policies: Option<&mut Policies>, document: &Document) -> Result<(), ManifestFault> {
+    policies.map_or_else(
+        || {
+            let (place, object) = (document.place.clone(), document.title.clone());
+            let reason = "this simulation has nothing that runs plugins".to_owned();
+            Err(ManifestFault::Policy { place, object, reason })
+        },
+        |policies| policies.apply(document),
+    )
 }
 
 /// Applies one document as its author would with kubectl; a Namespace that is there already is left as it is.

@@ -4,14 +4,15 @@ mod cron_job;
 mod daemon_set;
 
 pub use cron_job::cron_job;
-pub use daemon_set::{DaemonScene, Look, daemon_set};
+pub use daemon_set::{DaemonScene, Look, Sight, daemon_set};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::kube::{CronJob, DaemonSet, Job, Kind, ObjectMeta, Pod, Uid, failed_pod, uncounted_pods};
 use windlass_core::view::{
-    JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
+    Admission, JobFlags, JobSnapshot, LiveOwner, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns,
+    UncountedPods,
 };
 
 use crate::Now;
@@ -120,6 +121,13 @@ impl Gathered {
         }
         self
     }
+
+    /// Notes what was decided about the start of the Job.
+    pub fn decide_start(&mut self, admission: Admission) {
+        if let Snapshot::Job(snapshot) = Arc::make_mut(&mut self.snapshot) {
+            snapshot.admission = Some(admission);
+        }
+    }
 }
 
 /// What one key carries from plan to plan.
@@ -161,6 +169,7 @@ pub fn job(cache: &Cache, name: &Name, flags: &JobFlags, now: Now, carried: &Car
         uncounted: uncounted_pods(job, children.iter().map(|child| &*child.pod)),
         pods,
         live_owner: carried.live_owner,
+        admission: None,
         memo: carried.memo.clone(),
     };
     let snapshot = Arc::new(Snapshot::Job(snapshot));
@@ -188,6 +197,7 @@ pub fn time_to_live(
         uncounted: UncountedPods::default(),
         pods: PodColumns::default(),
         live_owner: carried.live_owner,
+        admission: None,
         memo: Vec::new(),
     };
     let snapshot = Arc::new(Snapshot::Job(snapshot));

@@ -16,8 +16,8 @@ use windlass_core::kube::{
 };
 use windlass_core::policy::backoff::{Answer, Hold};
 use windlass_core::view::{
-    CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner, NO_EXIT_CODE,
-    NO_INDEX, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, PodRow, UncountedPods,
+    Admission, CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner,
+    NO_EXIT_CODE, NO_INDEX, NO_POD, OrphanOwner, OrphanSnapshot, PodColumns, PodRow, UncountedPods,
 };
 use windlass_host::engine::Snapshot;
 
@@ -43,21 +43,38 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
 pub fn job_snapshot() -> impl Strategy<Value = JobSnapshot> {
     let whole = (
         (now_ms(), flags(), job_view(), vec(pod_row(), 0..MOST_PODS)),
-        (uncounted(), uncounted(), option::weighted(0.3, live_owner()), memo(), vec(failed_pod(), 0..3)),
+        (
+            uncounted(),
+            uncounted(),
+            option::weighted(0.3, live_owner()),
+            option::weighted(0.2, admission()),
+            memo(),
+            vec(failed_pod(), 0..3),
+        ),
         option::weighted(0.1, (0..12_usize, any::<bool>())),
     );
-    whole.prop_map(|((now_ms, flags, job, rows), (succeeded, failed, live_owner, memo, details), damage)| {
-        let mut pods = PodColumns::with_capacity(rows.len());
-        for row in rows {
-            pods.push(row);
-        }
-        pods.failed_details = details;
-        if let Some((column, shorter)) = damage {
-            damage_column(&mut pods, column, shorter);
-        }
-        let uncounted = UncountedPods { succeeded, failed };
-        JobSnapshot { now_ms, flags, job: Arc::new(job), pods, uncounted, live_owner, memo }
-    })
+    whole.prop_map(
+        |((now_ms, flags, job, rows), (succeeded, failed, live_owner, admission, memo, details), damage)| {
+            let mut pods = PodColumns::with_capacity(rows.len());
+            for row in rows {
+                pods.push(row);
+            }
+            pods.failed_details = details;
+            if let Some((column, shorter)) = damage {
+                damage_column(&mut pods, column, shorter);
+            }
+            let uncounted = UncountedPods { succeeded, failed };
+            JobSnapshot { now_ms, flags, job: Arc::new(job), pods, uncounted, live_owner, admission, memo }
+        },
+    )
+}
+
+fn admission() -> impl Strategy<Value = Admission> {
+    prop_oneof![
+        Just(Admission::Granted),
+        Just(Admission::Held),
+        "[a-z ]{0,12}".prop_map(|why| Admission::Refused(why.into())),
+    ]
 }
 
 /// Snapshots of Pods that may have lost their Job.

@@ -25,6 +25,9 @@ pub enum Decides {
     Schedule,
     /// windlass:missed-runs. Question: the list missed-s at 8, its length at 12.
     MissedRuns,
+    /// windlass:rollout. Question: the list nodes at 16, its length at 20. Answer: its case at 0, an update's list of nodes
+    /// at 4 and 8, its `ask-again-ms` at 20 (whether it is there) and 24; a pause's reason at 4 and 8, its wait at 12.
+    Rollout,
 }
 
 impl Decides {
@@ -35,6 +38,7 @@ impl Decides {
             Self::Backoff => "backoff",
             Self::Schedule => "schedule",
             Self::MissedRuns => "missed-runs",
+            Self::Rollout => "rollout",
         }
     }
 
@@ -44,6 +48,7 @@ impl Decides {
         match self {
             Self::Backoff | Self::Schedule => 52,
             Self::MissedRuns => 64,
+            Self::Rollout => 48,
         }
     }
 
@@ -53,6 +58,7 @@ impl Decides {
         match self {
             Self::Backoff | Self::Schedule => 16,
             Self::MissedRuns => 12,
+            Self::Rollout => 28,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod cases;
 pub mod guests;
 pub mod program;
 pub mod reference;
+pub mod registry;
 pub mod simulation;
 
 #[cfg(feature = "wasm")]

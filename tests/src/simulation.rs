@@ -6,6 +6,7 @@
 
 pub mod random;
 
+pub mod gate;
 pub mod workload;
 
 pub mod faults;
@@ -17,6 +18,7 @@ pub mod agenda;
 pub mod cluster;
 pub mod history;
 pub mod mutants;
+pub mod plugins;
 pub mod record;
 pub mod story;
 pub mod view;
@@ -49,6 +51,10 @@ fn faults_of(seed: u64, workload: &Workload) -> Faults {
         // Deadlines, retries and times to live are judged by the server's clock.
         faults.forbid(Fault::ClockForward);
         faults.forbid(Fault::ClockBack);
+    }
+    if workload.has_queues() {
+        // Who acts at the same time knows nothing of the other's grants.
+        faults.forbid(Fault::SecondProcess);
     }
     if let Some((end_ms, _)) = workload.deeds.last().filter(|_| !workload.crons.is_empty()) {
         let random = &mut Random::new(seed, 8);

@@ -1,6 +1,10 @@
-//! What a reconcile costs: it grows with the Pods that exist and not faster, the largest Jobs that the API server
-//! accepts cross the boundary, and no schedule and no gap makes a CronJob dear.
+//! What a reconcile costs: it grows with the Pods and nodes that exist and not faster, the largest Jobs that the API
+//! server accepts cross the boundary, no schedule and no gap makes a CronJob dear, and a question about a rollout may be
+//! about every node of the largest cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
+
+#[path = "cost/daemon_set.rs"]
+mod daemon_set;
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -19,10 +23,10 @@ use windlass_host::engine::wasm::{Options, WasmEngine};
 use windlass_host::engine::{Engine, SharedPolicy, Snapshot};
 
 const NOW_S: i64 = 1_767_225_600;
-/// Pods of the smaller and of the larger Job whose costs are compared.
+/// Pods of the smaller and of the larger Job whose costs are compared, and nodes of the DaemonSets.
 const FEW: u32 = 1_000;
 const MANY: u32 = 8_000;
-/// How much dearer a Pod may be in the larger Job, in hundredths: sorting costs log n (log 8000 / log 1000 = 1.3).
+/// How much dearer a Pod or node may be in the larger one, in hundredths: sorting costs log n (log 8000 / log 1000 = 1.3).
 const GROWTH_PERCENT: u64 = 135;
 
 /// A Job with so many Pods.
@@ -56,12 +60,33 @@ fn the_cost_of_a_reconcile_grows_with_its_pods_and_not_faster() {
 }
 
 #[test]
+fn the_cost_of_a_daemon_set_grows_with_its_nodes_and_not_faster() {
+    for (name, shape) in daemon_set::SHAPES {
+        let fuel = |count| ENGINE.fuel_for_daemon_set(&shape(count), &policy()).expect("a plan");
+        let [few, many] = [FEW, MANY].map(fuel);
+        let most = few * u64::from(MANY / FEW) * GROWTH_PERCENT / 100;
+        println!("{name}: {} units a node, then {}", few / u64::from(FEW), many / u64::from(MANY));
+        assert!(many <= most, "{name}: {few} units for {FEW} nodes, {many} for {MANY}");
+    }
+}
+
+#[test]
 fn a_job_of_100_000_indexes_and_as_many_pods_crosses() {
     for shape in [every_index_succeeded, every_second_index_completed, suspended, every_index_failed] {
         let snapshot = Snapshot::Job(JobSnapshot { flags: JobFlags::default(), ..shape(100_000) });
         let plan = ENGINE.reconcile(&snapshot, &policy()).expect("a plan");
         assert_eq!(Ok(plan), NativeEngine.reconcile(&snapshot, &policy()));
     }
+}
+
+/// Nodes of the largest cluster that is supported upstream, three times over.
+const MOST_NODES: u32 = 15_000;
+
+#[test]
+fn a_question_about_15_000_nodes_with_all_the_labels_that_may_be_asked_for_crosses() {
+    let snapshot = Snapshot::DaemonSet(daemon_set::asked(MOST_NODES));
+    let plan = ENGINE.reconcile(&snapshot, &policy()).expect("a plan");
+    assert_eq!(Ok(plan), NativeEngine.reconcile(&snapshot, &policy()));
 }
 
 /// Schedules that look far, and windows that are long: a name, the schedule, its zone, and the years missed.
@@ -260,6 +285,7 @@ fn snapshot(job: JobView, pods: PodColumns) -> JobSnapshot {
         pods,
         uncounted: UncountedPods::default(),
         live_owner: None,
+        admission: None,
         memo: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use windlass_tests::simulation::workload::{JobPlan, Workload, cron, daemon};
 use windlass_tests::simulation::world::{Cut, Plot, Report, run};
 
 /// Seeds of the runs that are cut; those are taken that write neither too little nor too much.
-const SEEDS: std::ops::Range<u64> = 1..800;
+const SEEDS: std::ops::Range<u64> = 1..2_400;
 /// Fewest and most writes of a run that is cut at each of them.
 const WRITES: std::ops::RangeInclusive<u64> = 3..=60;
 /// Runs of Jobs that are cut, runs of a CronJob, and runs of a DaemonSet.

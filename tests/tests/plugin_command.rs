@@ -1,6 +1,15 @@
 //! `windlass plugin`, and `--plugin-dir` of `windlass simulate`, as their users meet them: the built program and files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+#[path = "plugin_command/examples.rs"]
+mod examples;
+#[path = "plugin_command/guide.rs"]
+mod guide;
+#[path = "plugin_command/scenarios.rs"]
+mod scenarios;
+#[path = "plugin_command/templates.rs"]
+mod templates;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -104,13 +113,65 @@ fn cases_pass_or_say_what_is_other_than_expected() {
 }
 
 #[test]
-fn bench_prints_what_a_call_costs() {
+fn bench_prints_what_a_call_costs_and_says_what_is_wrong_with_a_question() {
     let directory = directory(&[("linear.wasm", linear())]);
     let file = path(&directory, "linear.wasm");
-    let Outcome { code, out, err } = windlass(&["plugin", "bench", &file, "--calls", "20", "-o", "json"], "");
+    let bench = |more: &[&str]| windlass(&[&["plugin", "bench", &file, "--calls", "20"], more].concat(), "");
+    let Outcome { code, out, err } = bench(&["-o", "json"]);
     assert_eq!(code, Some(0), "{err}");
     let measured: Value = serde_json::from_str(&out).unwrap();
     assert!(measured["fuel"].as_u64().unwrap() > 10 && measured["memoryBytes"] == 2 << 16, "{out}");
+    let wrong = [
+        ("{failures", "what --question holds is neither JSON nor YAML"),
+        ("3", "--question is none about backoff: invalid type: integer `3`"),
+        (r#"{"failure": 3}"#, "--question is none about backoff: unknown field `failure`"),
+        (r#"{"failures": -1}"#, "--question is none about backoff: invalid value: integer `-1`"),
+    ];
+    for (question, expected) in wrong {
+        let Outcome { code, err, .. } = bench(&["--question", question]);
+        assert_eq!(code, Some(2), "{question}: {err}");
+        assert!(err.contains(expected), "{question}: {err}");
+    }
+    let Outcome { code, err, .. } = bench(&["--settings", "{}"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("it refuses its settings: {}"), "{err}");
+}
+
+#[test]
+fn a_trap_that_was_not_told_of_in_the_log_is_explained_to_its_author() {
+    let told = {
+        let mut guest = Guest::retry_after_ms(1);
+        let log = guest.log(0, "out of ideas");
+        guest.answering(&format!("{log} unreachable")).component()
+    };
+    let silent = Guest::new(Decides::Backoff, "unreachable").component();
+    let directory = directory(&[("told.wasm", told), ("silent.wasm", silent)]);
+    let ask = |name: &str| {
+        let file = path(&directory, name);
+        windlass(&["plugin", "run", &file, "--decision", "backoff"], "").err
+    };
+    let silent = ask("silent.wasm");
+    assert!(silent.contains("it trapped: ") && silent.contains("it logged no error: "), "{silent}");
+    let told = ask("told.wasm");
+    assert!(told.contains("error    out of ideas") && !told.contains("it logged no error"), "{told}");
+}
+
+#[test]
+fn a_directory_stands_for_the_plugin_that_was_built_in_it() {
+    let outer = tempfile::tempdir().unwrap();
+    let directory = outer.path().join("linear");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("linear.wasm"), linear()).unwrap();
+    let cases = "- {name: one, decision: backoff, question: {failures: 1}, expect: {answer: {retry-after-ms: 1000}}}\n";
+    std::fs::write(directory.join("cases.yaml"), cases).unwrap();
+    let directory = directory.display().to_string();
+    let Outcome { code, out, err } = windlass(&["plugin", "test", &directory], "");
+    assert_eq!((code, out.as_str()), (Some(0), "ok      one\n1 cases passed\n"), "{err}");
+    let Outcome { code, out, .. } = windlass(&["plugin", "inspect", &directory], "");
+    assert!(code == Some(0) && out.contains("Decides:     backoff"), "{out}");
+    let Outcome { code, err, .. } = windlass(&["plugin", "test", &outer.path().display().to_string()], "");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot read "), "{err}");
 }
 
 #[test]

@@ -1,10 +1,24 @@
-//! Policy plugins from their bytes to what becomes of a Job or CronJob: loaded, asked, bounded, and never able to hurt.
+//! Policy plugins from their bytes to what becomes of a Job, CronJob or DaemonSet: loaded, asked, bounded, and never able to hurt.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics has failed")]
 
+#[path = "plugins/examples.rs"]
+mod examples;
+#[path = "plugins/hostile.rs"]
+mod hostile;
+#[path = "plugins/kept.rs"]
+mod kept;
 #[path = "plugins/loading.rs"]
 mod loading;
+#[path = "plugins/resources.rs"]
+mod resources;
+#[path = "plugins/rollout.rs"]
+mod rollout;
+#[path = "plugins/seclusion.rs"]
+mod seclusion;
 #[path = "plugins/simulated.rs"]
 mod simulated;
+#[path = "plugins/swaps.rs"]
+mod swaps;
 
 use std::sync::Arc;
 

@@ -14,6 +14,9 @@ mod cron_jobs;
 mod daemon_sets;
 #[path = "real_cluster/outage.rs"]
 mod outage;
+#[cfg(feature = "wasm")]
+#[path = "real_cluster/policies.rs"]
+mod policies;
 #[path = "real_cluster/process.rs"]
 mod process;
 #[path = "real_cluster/revisions.rs"]

@@ -12,8 +12,8 @@ use windlass_core::kube::{
 };
 use windlass_core::plan::{Action, EventRecord, JobStatusWrite, Needs, Plan, PodSlot, Read, SyncAction};
 use windlass_core::view::{
-    CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner, OrphanOwner,
-    OrphanSnapshot, PodColumns, UncountedPods,
+    Admission, CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner,
+    OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
 };
 use windlass_core::{fault, plan as core_plan};
 
@@ -29,6 +29,7 @@ pub(crate) fn job_snapshot(snapshot: wit_job::Snapshot) -> JobSnapshot {
         pods: columns(snapshot.pods),
         uncounted: uncounted(snapshot.uncounted),
         live_owner: snapshot.live_owner.map(live_owner),
+        admission: snapshot.admission.map(admission),
         memo: snapshot.memo,
     }
 }
@@ -76,6 +77,14 @@ pub(crate) fn fault(fault: fault::Fault) -> wit::Fault {
         fault::Fault::UnequalColumns => wit::Fault::UnequalColumns,
         fault::Fault::PositionOutOfRange => wit::Fault::PositionOutOfRange,
         fault::Fault::MalformedText => wit::Fault::MalformedText,
+    }
+}
+
+fn admission(admission: wit_job::Admission) -> Admission {
+    match admission {
+        wit_job::Admission::Granted => Admission::Granted,
+        wit_job::Admission::Held => Admission::Held,
+        wit_job::Admission::Refused(why) => Admission::Refused(why.into()),
     }
 }
 

@@ -72,7 +72,9 @@ impl exports::cron_job::Guest for Core {
 
 impl exports::daemon_set::Guest for Core {
     fn reconcile(snapshot: exports::daemon_set::Snapshot) -> Result<Plan, Fault> {
-        let plan = daemon_set::reconcile(&convert::daemon_set_snapshot(snapshot));
+        let snapshot = convert::daemon_set_snapshot(snapshot);
+        // No DaemonSet asks how long to back off, which is all that these flags bear on.
+        let plan = daemon_set::reconcile(&snapshot, &answers(&view::JobFlags::default()));
         plan.map(convert::plan).map_err(convert::fault)
     }
 }

@@ -18,12 +18,15 @@ mod built_in {
 
 #[cfg(not(feature = "built-in-policies"))]
 mod asked {
-    use windlass_core::policy::{Policy, backoff, missed_runs, schedule};
+    use windlass_core::policy::{Policy, backoff, missed_runs, rollout, schedule};
 
     use crate::bindings::windlass::backoff::types as wit;
     use crate::bindings::windlass::missed_runs::types as wit_missed_runs;
+    use crate::bindings::windlass::rollout::types as wit_rollout;
     use crate::bindings::windlass::schedule::types as wit_schedule;
-    use crate::bindings::windlass::{backoff::ask, missed_runs as missed, schedule as schedules};
+    use crate::bindings::windlass::{
+        backoff::ask, missed_runs as missed, rollout as rollouts, schedule as schedules,
+    };
 
     /// The host, which routes each question to a plugin or to the built-in answer.
     pub(crate) struct Asked;
@@ -42,6 +45,11 @@ mod asked {
         fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
             let questions: Vec<_> = questions.iter().map(missed_runs_question).collect();
             missed::ask::ask(&questions).into_iter().map(missed_runs_answer).collect()
+        }
+
+        fn rollout(&self, questions: &[rollout::Question]) -> Vec<rollout::Answer> {
+            let questions: Vec<_> = questions.iter().map(rollout_question).collect();
+            rollouts::ask::ask(&questions).into_iter().map(rollout_answer).collect()
         }
     }
 
@@ -113,6 +121,38 @@ mod asked {
         match answer {
             wit_missed_runs::Answer::Run(positions) => missed_runs::Answer::Run(positions),
             wit_missed_runs::Answer::Other(name) => missed_runs::Answer::Other(name),
+        }
+    }
+
+    fn rollout_question(question: &rollout::Question) -> wit_rollout::Question {
+        let node = |node: &rollout::Node| wit_rollout::Node {
+            name: node.name.clone(),
+            labels: node.labels.clone(),
+            state: node.state.clone(),
+            available: node.available,
+            since_ms: node.since_ms,
+        };
+        wit_rollout::Question {
+            owner: question.owner.clone(),
+            revision: question.revision.clone(),
+            nodes: question.nodes.iter().map(node).collect(),
+            max_unavailable: question.max_unavailable,
+            max_surge: question.max_surge,
+            age_ms: question.age_ms,
+            seed: question.seed,
+            facts: question.facts.clone(),
+        }
+    }
+
+    fn rollout_answer(answer: wit_rollout::Answer) -> rollout::Answer {
+        match answer {
+            wit_rollout::Answer::Update(wit_rollout::Update { nodes, budget, ask_again_ms }) => {
+                rollout::Answer::Update(rollout::Update { nodes, budget, ask_again_ms })
+            }
+            wit_rollout::Answer::Pause(wit_rollout::Hold { reason, ask_again_ms }) => {
+                rollout::Answer::Pause(rollout::Hold { reason, ask_again_ms })
+            }
+            wit_rollout::Answer::Other(name) => rollout::Answer::Other(name),
         }
     }
 }

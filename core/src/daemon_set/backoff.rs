@@ -8,7 +8,7 @@ use crate::policy::BuiltIn;
 use crate::policy::backoff::exponential_ms;
 
 use super::facts::Facts;
-use super::memo::{Failures, MAX_FAILURES, Memo};
+use super::memo::{Failures, MAX_FAILURES, Memo, Rolling};
 
 /// The delays of all nodes whose Pods failed lately (upstream: flowcontrol.Backoff).
 pub(super) struct Backoff {
@@ -64,6 +64,11 @@ impl Backoff {
     /// When a status was written after which others wait ([`Memo::last_write_ms`]).
     pub(super) fn last_write_ms(&self) -> i64 {
         self.memo.last_write_ms
+    }
+
+    /// The rollout of which the last reconcile left word ([`Memo::rolling`]).
+    pub(super) fn rolling(&self) -> Option<Rolling> {
+        self.memo.rolling
     }
 
     /// When the first of the delays asked about ends, milliseconds from now.

@@ -77,7 +77,7 @@ mod tests {
     use crate::view::DaemonSetSnapshot;
 
     fn claimed(snapshot: &DaemonSetSnapshot) -> (Option<Read>, Vec<DaemonSetAction>, Option<u64>) {
-        let plan = reconcile(snapshot).unwrap();
+        let plan = reconcile(snapshot, &crate::policy::BuiltIn::default()).unwrap();
         assert_eq!(plan.memo, snapshot.memo);
         (plan.read, actions(&plan), plan.requeue_after_ms)
     }

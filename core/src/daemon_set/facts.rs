@@ -21,6 +21,8 @@ pub(super) struct Facts<'snapshot> {
     pub(super) pods: Pods,
     /// How many nodes are to have a Pod, those included that are left out.
     pub(super) desired: u32,
+    /// Position of the node with which the last plan began, if nothing has come of it.
+    pub(super) tried: Option<u32>,
     /// Of each node whether it is to have a Pod.
     answers: Vec<Answer>,
     /// Position of the node whose turn it is.
@@ -51,15 +53,18 @@ impl<'snapshot> Facts<'snapshot> {
         let pods = Pods::sort(&snapshot.pods, answers.len())?;
         let shown: u32 = answers.iter().map(|answer| u32::from(answer.should_run)).sum();
         let desired = shown.saturating_add(snapshot.settled);
-        let turn = Memo::decode(&snapshot.memo, &set.uid).turn.map_or(0, |last| {
-            let names = &snapshot.nodes.name;
-            let position = names.partition_point(|name| *name < last.node);
-            let is_there = names.get(position).is_some_and(|name| *name == last.node);
+        let last = Memo::decode(&snapshot.memo, &set.uid).turn;
+        let place = |turn: &Turn| snapshot.nodes.name.partition_point(|name| *name < turn.node);
+        let place = last.as_ref().map_or(0, place);
+        let is_unchanged = |turn: &Turn| {
+            let is_there = snapshot.nodes.name.get(place).is_some_and(|name| *name == turn.node);
             // Whatever was done there has changed the number of its Pods.
-            let is_unchanged = is_there && pods.alive_on(position) == last.pods;
-            position.saturating_add(usize::from(is_unchanged))
-        });
-        Ok(Self { snapshot, set, pods, desired, answers, turn })
+            is_there && pods.alive_on(place) == turn.pods
+        };
+        let is_tried = last.as_ref().is_some_and(is_unchanged);
+        let tried = u32::try_from(place).ok().filter(|_| is_tried);
+        let turn = place.saturating_add(usize::from(is_tried));
+        Ok(Self { snapshot, set, pods, desired, tried, answers, turn })
     }
 
     /// The nodes that are not left out by name, from the one whose turn it is to the one before it. Where a plan cannot do
@@ -103,7 +108,9 @@ impl<'snapshot> Facts<'snapshot> {
         looks.map(|at_ms| u64::try_from(at_ms.saturating_sub(self.snapshot.now_ms)).unwrap_or(0).max(1)).min()
     }
 
-    fn available_at_ms(&self, ready_s: i64) -> i64 {
+    /// When a Pod that became ready at this instant has been so for as long as the set wants, milliseconds since the Unix
+    /// epoch.
+    pub(super) fn available_at_ms(&self, ready_s: i64) -> i64 {
         ready_s.saturating_add(i64::from(self.set.min_ready_seconds)).saturating_mul(1_000)
     }
 

@@ -11,6 +11,7 @@ use super::placement::NodeShape;
 use super::reconcile;
 use crate::kube::{IntOrPercent, PodPhase, Str, Taint};
 use crate::plan::{Action, DaemonSetAction, EventRecord, Plan};
+use crate::policy::BuiltIn;
 use crate::view::{
     DaemonPodColumns, DaemonPodRow, DaemonSetFlags, DaemonSetSnapshot, DaemonSetStatusView, DaemonSetView,
     NodeColumns, OwnedRevision, pod_flag,
@@ -58,6 +59,7 @@ pub(super) fn snapshot(nodes: usize) -> DaemonSetSnapshot {
         pods: DaemonPodColumns::default(),
         revisions: vec![revision("new", 2, true), revision("old", 1, false)],
         taken: None,
+        rollout_policy: None,
         live_owner: None,
         memo: Vec::new(),
     }
@@ -150,7 +152,7 @@ pub(super) fn surge(snapshot: &mut DaemonSetSnapshot, limit: i32) {
 
 /// The plan.
 pub(super) fn plan(snapshot: &DaemonSetSnapshot) -> Plan {
-    reconcile(snapshot).unwrap()
+    reconcile(snapshot, &BuiltIn::default()).unwrap()
 }
 
 /// The nodes that get a Pod, and the Pods that go.
@@ -204,5 +206,5 @@ pub(super) fn range(from: u32, to: u32) -> Vec<u32> {
 
 /// The message of a fault.
 pub(super) fn fault(snapshot: &DaemonSetSnapshot) -> Option<alloc::string::String> {
-    reconcile(snapshot).err().map(|fault| fault.category().to_string())
+    reconcile(snapshot, &BuiltIn::default()).err().map(|fault| fault.category().to_string())
 }

@@ -1,4 +1,5 @@
-//! Bytes from one reconcile to the next: which nodes' Pods failed lately, whose turn it was, what was told, and when.
+//! Bytes from one reconcile to the next: which nodes' Pods failed lately, whose turn it was, what is rolled out since
+//! when, what was told, and when.
 //!
 //! Integers of fixed size, little-endian, and one name, after a version byte; what is malformed, or was left by another
 //! set of the same name, is as good as lost.
@@ -9,13 +10,16 @@ use alloc::vec::Vec;
 use crate::hash::owner_mark;
 use crate::kube::Str;
 
+use super::facts::Facts;
+use super::revisions::Revisions;
+
 /// Version of the layout.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// Most nodes that a memo remembers, so that it stays below 61 KiB; the host takes 64 KiB.
 pub(super) const MAX_FAILURES: usize = 3_600;
-/// Bytes before the entries without the name: the version, the owner's mark, two generations, an instant, the number of a
-/// node's Pods and the length of its name.
-const HEADER_BYTES: usize = 35;
+/// Bytes before the entries without the name: the version, the owner's mark, two generations, an instant, a revision's mark
+/// and an instant, the number of a node's Pods and the length of its name.
+const HEADER_BYTES: usize = 51;
 /// Bytes of an entry: a node's mark, the number of failures and an instant.
 const ENTRY_BYTES: usize = 17;
 
@@ -28,6 +32,8 @@ pub(super) struct Memo {
     pub(super) generation: i64,
     /// When a status was written after which others wait, milliseconds since the Unix epoch; 0 if none was.
     pub(super) last_write_ms: i64,
+    /// The rollout that a policy decides about; none where the built-in one does.
+    pub(super) rolling: Option<Rolling>,
     /// The node with which the last plan began; none if all is well.
     pub(super) turn: Option<Turn>,
     /// The failures of each node, under the hash of its name; at most [`MAX_FAILURES`].
@@ -42,6 +48,29 @@ pub(super) struct Turn {
     pub(super) node: Str,
     /// The Pods that it had whose deletion was not asked for, saturating.
     pub(super) pods: u8,
+}
+
+/// A rollout, and since when it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rolling {
+    /// Hash of the revision's hash label.
+    pub(super) revision: u64,
+    /// When it began, milliseconds since the Unix epoch.
+    pub(super) since_ms: i64,
+}
+
+impl Rolling {
+    /// That of the set's template, where the last reconcile left word of `last`. It begins when the revision comes, or
+    /// comes back; where the word was lost, it began when the revision was made.
+    pub(super) fn of(facts: &Facts<'_>, revisions: &Revisions, last: Option<Self>) -> Self {
+        let (revision, now_ms) = (owner_mark(&revisions.hash), facts.snapshot.now_ms);
+        let since_ms = match (revisions.since_s, last) {
+            (None, _) => now_ms,
+            (Some(_), Some(last)) if last.revision == revision => last.since_ms,
+            (Some(since_s), _) => since_s.saturating_mul(1_000),
+        };
+        Self { revision, since_ms: since_ms.min(now_ms) }
+    }
 }
 
 /// The failures of a node's Pods.
@@ -69,8 +98,12 @@ impl Memo {
         let (selecting_all, rest) = rest.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
         let (last_write_ms, rest) = rest.split_first_chunk()?;
+        let (revision, rest) = rest.split_first_chunk()?;
+        let (since_ms, rest) = rest.split_first_chunk()?;
         let ([pods, length], rest) = rest.split_first_chunk()?;
         let (node, rest) = rest.split_at_checked(usize::from(*length))?;
+        let rolling =
+            Rolling { revision: u64::from_le_bytes(*revision), since_ms: i64::from_le_bytes(*since_ms) };
         let turn = Turn { node: core::str::from_utf8(node).ok()?.into(), pods: *pods };
         let (entries, []) = rest.as_chunks::<ENTRY_BYTES>() else { return None };
         let failures = entries.iter().map(|entry| {
@@ -83,6 +116,7 @@ impl Memo {
             selecting_all: i64::from_le_bytes(*selecting_all),
             generation: i64::from_le_bytes(*generation),
             last_write_ms: i64::from_le_bytes(*last_write_ms),
+            rolling: (rolling.revision != 0).then_some(rolling),
             turn: (*length > 0).then_some(turn),
             failures: failures.collect::<Option<_>>()?,
         })
@@ -91,7 +125,10 @@ impl Memo {
     /// The bytes from which [`Memo::decode`] makes the same memo for the set with `uid`; none if there is nothing to
     /// remember.
     pub(super) fn encode(&self, uid: &str) -> Vec<u8> {
-        let remembers = self.selecting_all != 0 || self.last_write_ms != 0 || self.turn.is_some();
+        let remembers = self.selecting_all != 0
+            || self.last_write_ms != 0
+            || self.rolling.is_some()
+            || self.turn.is_some();
         if self.failures.is_empty() && !remembers {
             return Vec::new();
         }
@@ -105,6 +142,9 @@ impl Memo {
         bytes.extend(self.selecting_all.to_le_bytes());
         bytes.extend(self.generation.to_le_bytes());
         bytes.extend(self.last_write_ms.to_le_bytes());
+        let rolling = self.rolling.unwrap_or(Rolling { revision: 0, since_ms: 0 });
+        bytes.extend(rolling.revision.to_le_bytes());
+        bytes.extend(rolling.since_ms.to_le_bytes());
         bytes.extend([pods, length]);
         bytes.extend(node.as_bytes());
         for (node, failures) in &self.failures {
@@ -126,6 +166,7 @@ mod tests {
             selecting_all: 4,
             generation: 7,
             last_write_ms: -9,
+            rolling: Some(Rolling { revision: 5, since_ms: -6 }),
             turn: Some(Turn { node: "n".repeat(253).into(), pods: 2 }),
             failures: (0..MAX_FAILURES as u64).map(failure).collect(),
         }

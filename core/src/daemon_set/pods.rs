@@ -18,9 +18,10 @@ pub(super) struct Pod {
     pub(super) hash: u32,
     /// Last change of the Ready condition, seconds since the Unix epoch; 0 if not reported.
     pub(super) ready_changed_s: i64,
+    /// Creation, seconds since the Unix epoch.
+    pub(super) created_s: i64,
     flags: u16,
     node: u32,
-    created_s: i64,
 }
 
 /// The set's Pods, those left out that have ended and are about to go: they only wait for a finalizer, or for the

@@ -1,5 +1,6 @@
 //! What must hold for every DaemonSet, whatever its snapshot, and over a history in which steps fail.
 
+mod policy;
 mod rules;
 mod world;
 
@@ -13,6 +14,7 @@ use super::fixture::{self, NOW_S};
 use super::history::{Holder, Taken};
 use super::reconcile;
 use crate::kube::{IntOrPercent, PodPhase, Str};
+use crate::policy::BuiltIn;
 use crate::view::{
     DaemonPodRow, DaemonSetSnapshot, DaemonSetStatusView, GONE_NODE, LiveOwner, NO_NODE, UpdateStrategy,
     pod_flag,
@@ -191,14 +193,14 @@ proptest! {
 
     #[test]
     fn every_plan_keeps_the_rules(snapshot in snapshot()) {
-        let plan = reconcile(&snapshot).unwrap();
+        let plan = reconcile(&snapshot, &BuiltIn::default()).unwrap();
         rules::check(&plan, &snapshot)?;
-        prop_assert_eq!(reconcile(&snapshot).unwrap(), plan);
+        prop_assert_eq!(reconcile(&snapshot, &BuiltIn::default()).unwrap(), plan);
     }
 
     #[test]
     fn ownership_is_set_right_before_anything_else(snapshot in unclaimed()) {
-        let plan = reconcile(&snapshot).unwrap();
+        let plan = reconcile(&snapshot, &BuiltIn::default()).unwrap();
         rules::check(&plan, &snapshot)?;
     }
 
@@ -215,7 +217,7 @@ proptest! {
             _ => snapshot.now_ms = i64::from(number).wrapping_mul(i64::MAX / 3),
         }
         snapshot.memo = memo;
-        let _ = reconcile(&snapshot);
+        let _ = reconcile(&snapshot, &BuiltIn::default());
     }
 }
 

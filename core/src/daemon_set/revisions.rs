@@ -26,6 +26,9 @@ pub(super) struct Claimed {
 pub(super) struct Revisions {
     /// Value of the hash label that new Pods get.
     pub(super) hash: Str,
+    /// When the revision for the set's template was made, seconds since the Unix epoch; `None` if it is to come, or to get
+    /// the highest number.
+    pub(super) since_s: Option<i64>,
     /// Number of the revision to create for the set's template, if there is none.
     pub(super) created: Option<i64>,
     /// The revision that gets another number, and the number.
@@ -65,6 +68,9 @@ impl Revisions {
             Current::Create { number } => (Some(number), None, None),
             Current::Keep { position, renumber } => (None, Some(position), renumber),
         };
+        let present =
+            kept.filter(|_| renumbered.is_none()).and_then(|place| claimed.rows.get(place as usize));
+        let since_s = present.map(|row| row.created_s);
         let mut unlabelled = history.unlabelled();
         unlabelled.sort_by_key(|label| Some(label.position) != kept);
         let labels_current = unlabelled.first().is_some_and(|label| Some(label.position) == kept);
@@ -88,6 +94,7 @@ impl Revisions {
         let labelled = labelled.filter_map(|label| Some((claimed.position(label.position)?, label.hash)));
         Self {
             hash: history.hash().unwrap_or(&set.template_hash).clone(),
+            since_s,
             created,
             renumbered,
             labelled: labelled.take(MAX_LABELLINGS).collect(),

@@ -1,13 +1,33 @@
 //! How a new template reaches the nodes (upstream: rollingUpdate).
 
+mod asked;
+
 use alloc::vec::Vec;
 
+use crate::policy::Policy;
 use crate::view::UpdateStrategy;
 
 use super::changes::Changes;
 use super::facts::{Facts, Node};
 use super::pods::Pod;
 use super::revisions::Revisions;
+
+use asked::Choice;
+
+/// What the rollout does now.
+pub(super) struct Rolled {
+    /// The Pods that it creates and deletes.
+    pub(super) changes: Changes,
+    /// When a policy wants to be asked again though nothing happens, milliseconds from now.
+    pub(super) ask_again_ms: Option<u64>,
+}
+
+impl Rolled {
+    /// Nothing for now.
+    pub(super) fn nothing() -> Self {
+        Self { changes: Changes::within(0), ask_again_ms: None }
+    }
+}
 
 /// The Pods that the rollout replaces now, and those that it creates beside old ones; nodes come in the order of
 /// [`Facts::nodes`].
@@ -17,15 +37,20 @@ use super::revisions::Revisions;
 /// It is for nodes on which nothing is missing and nothing too much, see [`manage`](super::manage). Pods of a node that
 /// is not there neither stop it nor count: with surge upstream stops until they are gone, and without surge they use
 /// up what may be unavailable.
-pub(super) fn decide(facts: &Facts<'_>, revisions: &Revisions) -> Changes {
+///
+/// Where a policy decides, the rollout that began at `since_ms` begins at no node that it does not name, and ends what it
+/// began: the second Pod of a node takes the place of the first whatever the policy says by then.
+pub(super) fn decide(facts: &Facts<'_>, revisions: &Revisions, since_ms: i64, policy: &dyn Policy) -> Rolled {
+    let Some(limits) = Limits::of(facts) else { return Rolled::nothing() };
     let mut changes = Changes::within(facts.snapshot.flags.max_pods_per_sync);
-    let Some(limits) = Limits::of(facts) else { return changes };
+    let asked = asked::ask(facts, revisions, &limits, since_ms, policy);
+    let within = |limit: u32| asked.budget.map_or(limit, |budget| budget.min(limit));
     if limits.surge > 0 {
-        with_surge(facts, revisions, limits.surge, &mut changes);
+        with_surge(facts, revisions, within(limits.surge), &asked.choice, &mut changes);
     } else {
-        without_surge(facts, revisions, limits.unavailable, &mut changes);
+        without_surge(facts, revisions, within(limits.unavailable), &asked.choice, &mut changes);
     }
-    changes
+    Rolled { changes, ask_again_ms: asked.ask_again_ms }
 }
 
 /// How many nodes may be so at once.
@@ -80,18 +105,23 @@ fn entries<'facts>(facts: &'facts Facts<'_>) -> impl Iterator<Item = Node<'facts
 }
 
 /// Old Pods that are unavailable go at once, and use up the limit; those that are available go as far as it allows.
-fn without_surge(facts: &Facts<'_>, revisions: &Revisions, max_unavailable: u32, changes: &mut Changes) {
+fn without_surge(
+    facts: &Facts<'_>,
+    revisions: &Revisions,
+    max_unavailable: u32,
+    choice: &Choice,
+    changes: &mut Changes,
+) {
     let mut unavailable = 0_u32;
-    let mut candidates = Vec::new();
+    let (mut broken, mut candidates) = (Vec::new(), Vec::new());
     for node in entries(facts) {
         let is_available = match Pair::of(node, revisions) {
             Some(Pair { new: Some(new), old: None }) => facts.is_available(new),
             Some(Pair { new: None, old: Some(old) }) => {
                 let is_available = facts.is_available(old);
-                if is_available {
-                    candidates.push((node.position, old.position));
-                } else {
-                    changes.delete(old.position);
+                if choice.has(node) {
+                    let group = if is_available { &mut candidates } else { &mut broken };
+                    group.push((node.position, old.position));
                 }
                 is_available
             }
@@ -99,6 +129,11 @@ fn without_surge(facts: &Facts<'_>, revisions: &Revisions, max_unavailable: u32,
         };
         unavailable = unavailable.saturating_add(u32::from(!is_available));
     }
+    choice.sort(&mut broken, |(node, _)| *node);
+    for (_, old) in broken {
+        changes.delete(old);
+    }
+    choice.sort(&mut candidates, |(node, _)| *node);
     take(&candidates, max_unavailable.saturating_sub(unavailable), changes);
 }
 
@@ -112,9 +147,15 @@ fn take(candidates: &[(u32, u32)], most: u32, changes: &mut Changes) {
 
 /// A new Pod comes beside an old one, which goes once the new one is available; where the old one is not available the
 /// limit does not count.
-fn with_surge(facts: &Facts<'_>, revisions: &Revisions, max_surge: u32, changes: &mut Changes) {
+fn with_surge(
+    facts: &Facts<'_>,
+    revisions: &Revisions,
+    max_surge: u32,
+    choice: &Choice,
+    changes: &mut Changes,
+) {
     let (mut surging, mut available) = (0_u32, facts.snapshot.settled);
-    let (mut candidates, mut sunset) = (Vec::new(), Vec::new());
+    let (mut beyond, mut candidates, mut sunset) = (Vec::new(), Vec::new(), Vec::new());
     for node in entries(facts) {
         let Some(pair) = Pair::of(node, revisions) else {
             surging = surging.saturating_add(1);
@@ -126,14 +167,20 @@ fn with_surge(facts: &Facts<'_>, revisions: &Revisions, max_surge: u32, changes:
         match (pair.old, pair.new) {
             (Some(old), Some(new)) if facts.is_available(new) => changes.delete(old.position),
             (Some(_), Some(_)) => surging = surging.saturating_add(1),
+            (Some(_), None) if !choice.has(node) => {}
             (Some(_), None) if is_available && node.answer.should_run => candidates.push(node.position),
             (Some(old), None) if is_available => sunset.push((node.position, old.position)),
-            (Some(_), None) if node.answer.should_run => changes.create(node.position),
+            (Some(_), None) if node.answer.should_run => beyond.push(node.position),
             (Some(old), None) => changes.delete(old.position),
             (None, Some(_) | None) => {}
         }
     }
+    choice.sort(&mut beyond, |node| *node);
+    for node in beyond {
+        changes.create(node);
+    }
     take(&sunset, available.saturating_sub(facts.desired), changes);
+    choice.sort(&mut candidates, |node| *node);
     for node in candidates.iter().take(max_surge.saturating_sub(surging) as usize) {
         changes.create(*node);
     }

@@ -125,6 +125,6 @@ fn waiting(left_ms: u64) -> Managed {
     creating(Vec::new(), Some(left_ms))
 }
 
-fn stopped(message: String) -> Managed {
+pub(super) fn stopped(message: String) -> Managed {
     Managed { stopped: Some(message), ..Managed::default() }
 }

@@ -57,14 +57,16 @@ pub(super) fn all_completed(facts: &Facts<'_>, succeeded: u32, active: u32) -> O
         .then(|| succeed("CompletionsReached", "Reached expected number of succeeded pods"))
 }
 
-/// The end of a Job whose retries the policy stopped; `PolicyStopped` is our own reason, upstream has none.
+/// The end of a Job whose retries, or whose start, a policy stopped; `PolicyStopped` is our own reason, upstream
+/// has none.
 pub(super) fn stopped_by_policy(message: &str) -> Ending {
     fail("PolicyStopped", message)
 }
 
-/// Milliseconds until activeDeadlineSeconds are over; `None` without such a limit, or while suspended.
+/// Milliseconds until activeDeadlineSeconds are over; `None` without such a limit, while suspended, or
+/// while the start waits.
 pub(super) fn until_deadline_ms(facts: &Facts<'_>) -> Option<u64> {
-    let seconds = facts.job.active_deadline_seconds.filter(|_| !facts.job.suspended)?;
+    let seconds = facts.job.active_deadline_seconds.filter(|_| !facts.job.suspended && !facts.is_held())?;
     let status = &facts.job.status;
     // A Job that resumes starts anew: its time as it stood before does not count.
     let is_resuming = find_true(&status.conditions, SUSPENDED).is_some();

@@ -2,8 +2,9 @@
 
 use crate::fault::Fault;
 use crate::kube::Time;
-use crate::view::{CompletionModeView, JobSnapshot, JobView, LiveOwner};
+use crate::view::{Admission, CompletionModeView, JobSnapshot, JobView, LiveOwner};
 
+use super::conditions::{SUSPENDED, find_true};
 use super::failure_policy::Matches;
 use super::managed_by::is_ours;
 use super::memo::Memo;
@@ -33,6 +34,32 @@ impl<'snapshot> Facts<'snapshot> {
     /// Whether the Job is ours to act on.
     pub(super) fn is_ours(&self) -> bool {
         is_ours(self.job.managed_by.as_deref(), self.snapshot.flags.managed_by.as_deref())
+    }
+
+    /// Whether the Job has a start that counts; see [`crate::kube::Job::is_started`].
+    pub(super) fn is_started(&self) -> bool {
+        let status = &self.job.status;
+        status.start_time.is_some() && find_true(&status.conditions, SUSPENDED).is_none()
+    }
+
+    /// What was decided about the start of a Job that is about to start; absent for all others.
+    pub(super) fn admission(&self) -> Option<&'snapshot Admission> {
+        let may_be_asked = !self.job.suspended && !self.is_started();
+        self.snapshot.admission.as_ref().filter(|_| may_be_asked)
+    }
+
+    /// Whether the Job waits for its start, so that no time of it counts.
+    pub(super) fn is_held(&self) -> bool {
+        self.admission() == Some(&Admission::Held)
+    }
+
+    /// Whether a status that is written now says that the Job has started, if none did before.
+    pub(super) fn starts(&self) -> bool {
+        match self.admission() {
+            None => !self.job.suspended,
+            Some(Admission::Granted) => !self.deleting,
+            Some(Admission::Held | Admission::Refused(_)) => false,
+        }
     }
 
     /// The facts of `snapshot`.

@@ -1,10 +1,11 @@
 //! How many Pods there should be, and what is created or deleted for it; never both in one plan.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::plan::{PodSlot, SyncAction};
 use crate::policy::Policy;
+use crate::view::Admission;
 
 use super::counting::Tally;
 use super::facts::Facts;
@@ -34,7 +35,7 @@ pub(super) struct Managed {
     pub(super) action: SyncAction,
     /// When retries that wait may start, milliseconds from now.
     pub(super) retry_after_ms: Option<u64>,
-    /// The message with which the policy stopped the retries; then nothing happens here.
+    /// The message with which a policy stopped the retries or the start; then nothing happens here.
     pub(super) stopped: Option<String>,
 }
 
@@ -49,6 +50,13 @@ pub(super) fn decide(
     if job.suspended {
         // No limit here: a suspended Job must not run on.
         return deleting(pods.active.clone(), SyncAction::PodsDeleted);
+    }
+    match facts.admission() {
+        // The start is on record before the first Pod is: whoever looks next knows that the place is taken.
+        Some(Admission::Granted) => return starting(),
+        Some(Admission::Held) => return Managed::default(),
+        Some(Admission::Refused(why)) => return create::stopped(why.to_string()),
+        None => {}
     }
     let active = u32::try_from(pods.active.len()).unwrap_or(u32::MAX);
     let wanted = match job.completions {
@@ -67,6 +75,11 @@ pub(super) fn decide(
         return Managed { action: SyncAction::Tracking, ..Managed::default() };
     }
     create::decide(facts, tally, progress, missing, policy)
+}
+
+/// Nothing but the start, and then at once what there is to do.
+fn starting() -> Managed {
+    Managed { action: SyncAction::Tracking, retry_after_ms: Some(0), ..Managed::default() }
 }
 
 fn deleting(pods: Vec<u32>, action: SyncAction) -> Managed {

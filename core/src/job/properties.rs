@@ -1,5 +1,6 @@
 //! What must hold for every Job: each Pod counts once whatever step fails, and no snapshot makes the core panic.
 
+mod admission;
 mod against_upstream;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,8 @@ use crate::plan::{Action, JobStatusWrite, Needs, Plan, PodSlot};
 use crate::policy::backoff::{Answer, Hold, Question, exponential};
 use crate::policy::{BuiltIn, Policy};
 use crate::view::{
-    CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner, NO_INDEX,
-    NO_POD, PodColumns, PodRow, UncountedPods, pod_flag,
+    Admission, CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner,
+    NO_INDEX, NO_POD, PodColumns, PodRow, UncountedPods, pod_flag,
 };
 
 const START_MS: i64 = 1_767_225_600_000;
@@ -107,9 +108,10 @@ proptest! {
     #[test]
     fn each_pod_counts_once_whatever_step_fails(
         job in any_job(),
+        is_asked in any::<bool>(),
         turns in prop::collection::vec(any::<[u8; 4]>(), 5..40),
     ) {
-        let mut world = World::new(job);
+        let mut world = World { is_asked, is_held: is_asked, ..World::new(job) };
         for turn in turns {
             world.happen(turn);
             world.step(turn[3])?;
@@ -165,6 +167,15 @@ fn any_job() -> impl Strategy<Value = JobView> {
             }
         },
     )
+}
+
+fn any_admission() -> impl Strategy<Value = Option<Admission>> {
+    prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(Admission::Granted)),
+        1 => Just(Some(Admission::Held)),
+        1 => Just(Some(Admission::Refused("no".into()))),
+    ]
 }
 
 fn any_phase() -> impl Strategy<Value = PodPhase> {
@@ -241,10 +252,15 @@ fn any_snapshot() -> impl Strategy<Value = JobSnapshot> {
         (any_job(), any_status(), switches, seconds),
         prop::collection::vec(any_row(), 0..8),
         (positions(), positions(), prop::option::weighted(0.1, position())),
-        (any::<i64>(), live, prop::collection::vec(any::<u8>(), 0..40)),
+        (any::<i64>(), live, any_admission(), prop::collection::vec(any::<u8>(), 0..40)),
     )
         .prop_map(
-            |((mut job, status, switches, seconds), rows, uncounted, (now_ms, live_owner, memo))| {
+            |(
+                (mut job, status, switches, seconds),
+                rows,
+                uncounted,
+                (now_ms, live_owner, admission, memo),
+            )| {
                 let [terminating, suspended, on_failure, uneven, no_completions] = switches;
                 job.status = status;
                 (job.terminating, job.suspended, job.restart_on_failure) =
@@ -268,6 +284,7 @@ fn any_snapshot() -> impl Strategy<Value = JobSnapshot> {
                     pods,
                     uncounted: UncountedPods { succeeded: uncounted.0, failed: uncounted.1 },
                     live_owner,
+                    admission,
                     memo,
                 }
             },
@@ -293,6 +310,9 @@ struct World {
     memo: Vec<u8>,
     now_ms: i64,
     next_ms: Option<u64>,
+    /// Whether somebody is asked before the Job starts, and whether the answer is to wait for now.
+    is_asked: bool,
+    is_held: bool,
 }
 
 type Verdict = Result<(), TestCaseError>;
@@ -307,6 +327,8 @@ impl World {
             memo: Vec::new(),
             now_ms: START_MS,
             next_ms: None,
+            is_asked: false,
+            is_held: false,
         }
     }
 
@@ -327,6 +349,7 @@ impl World {
                 pod.is_gone |= is_free && (has_ended || pod.row.flags & pod_flag::TERMINATING != 0);
             }
             6 if time % 4 == 0 => self.job.suspended = !self.job.suspended,
+            6 => self.is_held = self.is_asked && time % 3 == 0,
             _ => {}
         }
     }
@@ -351,6 +374,11 @@ impl World {
             pods,
             uncounted,
             live_owner: None,
+            admission: self.is_asked.then_some(if self.is_held {
+                Admission::Held
+            } else {
+                Admission::Granted
+            }),
             memo: core::mem::take(&mut self.memo),
         };
         let plan = reconcile(&snapshot, &BuiltIn::default())
@@ -529,6 +557,7 @@ impl World {
     /// Every Pod ends well and nothing fails any more: the Job ends, and every Pod that ended was counted.
     fn run_to_the_end(&mut self) -> Verdict {
         self.job.suspended = false;
+        self.is_held = false;
         for _ in 0..400 {
             self.step(0)?;
             if self.condition("Complete") || self.condition("Failed") {

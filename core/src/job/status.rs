@@ -43,16 +43,19 @@ impl Draft {
         living: Living,
     ) -> Self {
         let stored = &facts.job.status;
+        // Of a Job that waits and has no Pods there is nothing to tell.
+        let told =
+            |before: Option<u32>, now: u32| (now > 0 || before.is_some() || !facts.is_held()).then_some(now);
         let write = JobStatusWrite {
             conditions: stored.conditions.clone(),
             // A Job starts when it is first seen and may run.
-            start_time: stored.start_time.or((!facts.job.suspended).then_some(facts.now)),
+            start_time: stored.start_time.or(facts.starts().then_some(facts.now)),
             completion_time: stored.completion_time,
             active: living.active,
             succeeded: progress.map_or(record.succeeded, |progress| progress.succeeded.total()),
             failed: record.failed,
-            terminating: Some(living.terminating),
-            ready: Some(living.ready),
+            terminating: told(stored.terminating, living.terminating),
+            ready: told(stored.ready, living.ready),
             completed_indexes: progress
                 .map_or_else(|| stored.completed_indexes.clone(), |progress| progress.succeeded_text.clone()),
             failed_indexes: match progress {
@@ -98,6 +101,9 @@ impl Draft {
         if write.start_time.is_none() && !may_lack_start {
             write.start_time = Some(facts.now);
         }
+        // Nothing was told of a Job that waited and had no Pods.
+        write.terminating.get_or_insert(0);
+        write.ready.get_or_insert(0);
         let kind = if ending.success { COMPLETE } else { FAILED };
         let ended = condition(kind, ConditionStatus::True, &ending.why, facts.now);
         conditions::ensure(&mut write.conditions, ended);

@@ -9,13 +9,16 @@ use crate::daemon_set::history::{Holder, Taken};
 use crate::daemon_set::placement::{NodeShape, Placement, ShapeRef};
 use crate::view::{DaemonPodColumns, GONE_NODE, NO_NODE, NodeColumns, OwnedRevision};
 
-/// The distinct shapes of nodes as `placement` sees them, and which node has which; the nodes come by name.
+/// The distinct shapes of nodes as `placement` sees them, with the labels of `more_keys` as well, and which node has
+/// which; the nodes come by name.
 #[must_use]
 pub fn node_columns<'node>(
     nodes: impl IntoIterator<Item = &'node Node>,
     placement: &Placement,
+    more_keys: &[Str],
 ) -> (Vec<NodeShape>, NodeColumns) {
-    let keys = placement.label_keys();
+    let mut keys = placement.label_keys();
+    keys.extend(more_keys.iter().cloned());
     let mut known = BTreeMap::<ShapeRef<'_>, u32>::new();
     let (mut shapes, mut columns) = (Vec::new(), NodeColumns::default());
     for node in nodes {

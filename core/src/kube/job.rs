@@ -27,6 +27,12 @@ impl Job {
         self.spec.suspend == Some(true)
     }
 
+    /// Whether the Job has a start that counts: one that resumes starts anew.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.status.start_time.is_some() && !self.has_true("Suspended")
+    }
+
     /// Whether a terminal condition (Complete or Failed) holds.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -43,6 +49,12 @@ impl Job {
     #[must_use]
     pub fn has_met_success_criteria(&self) -> bool {
         self.has_true("SuccessCriteriaMet")
+    }
+
+    /// Whether it is recorded how the Job ends, or its deletion was asked for.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.metadata.is_terminating() || self.has_true("FailureTarget") || self.has_met_success_criteria()
     }
 
     /// The reference that makes the Job the controller of a Pod (upstream: metav1.NewControllerRef).

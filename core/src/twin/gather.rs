@@ -35,6 +35,7 @@ impl<'request> Gathered<'request> {
             uncounted: uncounted_pods(job, children.iter().copied()),
             pods,
             live_owner: request.live_owner,
+            admission: request.admission.clone(),
             memo: request.memo.clone(),
         };
         Self { snapshot, children }
@@ -90,7 +91,7 @@ impl<'request> GatheredDaemonSet<'request> {
         let taken = request.revisions.iter().filter(is_near).find(|one| one.metadata.name == name);
         let revisions = request.revisions.iter().filter(is_near).filter(|revision| revision.is_seen_by(set));
         let revisions: Vec<&ControllerRevision> = revisions.collect();
-        let (shapes, columns) = node_columns(nodes.iter().copied(), &template.placement);
+        let (shapes, columns) = node_columns(nodes.iter().copied(), &template.placement, &[]);
         let snapshot = DaemonSetSnapshot {
             now_ms: request.now_ms,
             flags: request.daemon_set_flags.clone(),
@@ -101,6 +102,7 @@ impl<'request> GatheredDaemonSet<'request> {
             nodes: columns,
             revisions: revisions.iter().map(|revision| revision.owned_row(set, &template)).collect(),
             taken: taken.map(|revision| revision.taken(set, &template)),
+            rollout_policy: None,
             live_owner: request.live_owner,
             memo: request.memo.clone(),
         };

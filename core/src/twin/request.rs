@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::{API_VERSION, REQUEST_KIND, TwinFault};
 use crate::kube::{ControllerRevision, CronJob, DaemonSet, Job, Node, ObjectMeta, Pod, Str, Time, Uid};
-use crate::view::{CronJobFlags, DaemonSetFlags, JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot};
+use crate::view::{
+    Admission, CronJobFlags, DaemonSetFlags, JobFlags, LiveOwner, OrphanOwner, OrphanSnapshot,
+};
 
 /// How to mend a request that is not about one object.
 const ONE_SUBJECT: &str = "give a job with its pods, a cronJob with its jobs, a daemonSet with its pods and revisions \
@@ -36,6 +38,8 @@ pub(super) struct Request {
     /// The newest instant for which the embedder has seen a Job of the CronJob, seconds since the Unix epoch.
     pub(super) newest_run_s: Option<i64>,
     pub(super) live_owner: Option<LiveOwner>,
+    /// What was decided about the start of the Job.
+    pub(super) admission: Option<Admission>,
     /// What became of Jobs that the status lists, by uid.
     pub(super) live_jobs: BTreeMap<Uid, LiveOwner>,
     pub(super) memo: Vec<u8>,
@@ -74,6 +78,7 @@ struct Document {
     edited_at: Option<Time>,
     newest_run_at: Option<Time>,
     live_owner: Option<LiveOwnerDocument>,
+    admission: Option<AdmissionDocument>,
     #[serde(default)]
     live_jobs: BTreeMap<Uid, LiveOwnerDocument>,
     orphan_owner: Option<OrphanOwnerDocument>,
@@ -110,6 +115,13 @@ enum LiveOwnerDocument {
     Alive,
     Terminating,
     Gone,
+}
+
+#[derive(Deserialize)]
+enum AdmissionDocument {
+    Granted,
+    Held,
+    Refused(Str),
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -156,6 +168,7 @@ impl Request {
             edited_s: document.edited_at.map(|time| time.unix_seconds),
             newest_run_s: document.newest_run_at.map(|time| time.unix_seconds),
             live_owner: document.live_owner.map(Into::into),
+            admission: document.admission.map(Into::into),
             live_jobs: live_jobs.collect(),
             memo: from_hex(&document.memo)
                 .ok_or_else(|| TwinFault::Malformed("memo: not hexadecimal".to_string()))?,
@@ -169,6 +182,16 @@ impl From<LiveOwnerDocument> for LiveOwner {
             LiveOwnerDocument::Alive => Self::Alive,
             LiveOwnerDocument::Terminating => Self::Terminating,
             LiveOwnerDocument::Gone => Self::Gone,
+        }
+    }
+}
+
+impl From<AdmissionDocument> for Admission {
+    fn from(admission: AdmissionDocument) -> Self {
+        match admission {
+            AdmissionDocument::Granted => Self::Granted,
+            AdmissionDocument::Held => Self::Held,
+            AdmissionDocument::Refused(why) => Self::Refused(why),
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct DaemonSetSnapshot {
     pub set: Arc<DaemonSetView>,
     /// Distinct shapes of nodes, with the labels that the set's placement asks about.
     pub shapes: Vec<NodeShape>,
-    /// Nodes, by name: all of them but those that are settled.
+    /// Nodes, by name: all of them but those that are settled, and all where a rollout policy is asked.
     pub nodes: NodeColumns,
     /// How many nodes are left out that were settled with a Pod
     /// ([`SettledNodes::with_pod`](crate::plan::SettledNodes)); of those settled without one nothing needs to be known.
@@ -35,6 +35,9 @@ pub struct DaemonSetSnapshot {
     pub revisions: Vec<OwnedRevision>,
     /// The revision that has the name which a new one would get, where there is one.
     pub taken: Option<Taken>,
+    /// Keys of the node labels that the policy of rollouts asks for, which the shapes hold as well; `None` where the
+    /// built-in one decides, which is not asked: its question would hold every node.
+    pub rollout_policy: Option<Vec<Str>>,
     /// What a live read of the set found, if the last plan asked for one.
     pub live_owner: Option<LiveOwner>,
     /// What the last plan for this key returned; empty at first.

@@ -133,6 +133,7 @@ fn a_job_of_the_same_name_with_another_uid_is_another_job() {
         name: name("work"),
         spec: true,
         counts: false,
+        failures: 0,
         is_new: true,
         owners: [None, None]
     }));
@@ -154,6 +155,7 @@ fn only_a_change_of_the_spec_or_a_deletion_puts_a_plan_out_of_date() {
                 name: name("work"),
                 spec: false,
                 counts: false,
+                failures: 0,
                 is_new: false,
                 owners: [None, None]
             },
@@ -161,6 +163,7 @@ fn only_a_change_of_the_spec_or_a_deletion_puts_a_plan_out_of_date() {
                 name: name("work"),
                 spec: true,
                 counts: false,
+                failures: 0,
                 is_new: false,
                 owners: [None, None]
             }

@@ -35,6 +35,7 @@ pub(super) struct ConfigFile {
     pub(super) core: Option<PathBuf>,
     pub(super) plugin_dir: Option<PathBuf>,
     pub(super) plugin_cache: Option<PathBuf>,
+    pub(super) policy_resources: Option<bool>,
     pub(super) plugin_deadline: Option<Length>,
     pub(super) verbosity: Option<u8>,
     pub(super) log_format: Option<LogFormat>,

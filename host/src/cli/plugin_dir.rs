@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use windlass_host::plugin::load::Loader;
-#[cfg(feature = "simulate")]
-use windlass_host::plugin::set::PolicySet;
 
 use super::Failure;
 
@@ -17,6 +15,7 @@ pub(super) fn loader(
     cache: Option<&Path>,
     clock: fn() -> u64,
 ) -> Result<Arc<dyn Loader>, Failure> {
+    use windlass_host::plugin::load::Lazy;
     use windlass_host::plugin::wasm::{Budget, Cache, Compiler, DEADLINE_MS, Options, PluginEngine};
 
     let cache = cache.map(Cache::open).transpose().map_err(|fault| Failure::Failed(fault.to_string()))?;
@@ -27,8 +26,10 @@ pub(super) fn loader(
 
     let budget = Budget::TimeMs(deadline_ms.unwrap_or(DEADLINE_MS));
     let options = Options { budget, clock: Some(clock), ..Options::default() };
-    let engine = PluginEngine::with_compiler(options, compiler, cache);
-    Ok(Arc::new(engine.map_err(|fault| Failure::Failed(fault.to_string()))?))
+    Ok(Arc::new(Lazy::new(move || {
+        let engine = PluginEngine::with_compiler(options, compiler.clone(), cache.clone())?;
+        Ok(Arc::new(engine))
+    })))
 }
 
 #[cfg(not(feature = "wasm"))]
@@ -37,39 +38,37 @@ pub(super) fn loader(
     _cache: Option<&Path>,
     _clock: fn() -> u64,
 ) -> Result<Arc<dyn Loader>, Failure> {
-    Err(without_wasm())
+    use windlass_host::plugin::load::{Lazy, LoadFault};
+
+    Ok(Arc::new(Lazy::new(|| Err(LoadFault::Engine("this windlass was built without it".to_owned())))))
 }
 
-/// The plugins of `directory`, a failure for the first that is none; run so that the same questions give the same answers on every machine.
+/// What loads plugins that are run so that the same questions give the same answers on every machine.
 #[cfg(all(feature = "simulate", feature = "wasm"))]
-pub(super) fn load(directory: &Path) -> Result<Arc<PolicySet>, Failure> {
-    use windlass_host::plugin::directory;
-    use windlass_host::plugin::set::Loaded;
+pub(super) fn deterministic() -> Result<Arc<dyn Loader>, Failure> {
     use windlass_host::plugin::wasm::{Options, PluginEngine};
 
-    let files = directory::files(directory).map_err(|fault| Failure::Failed(fault.to_string()))?;
-    if files.is_empty() {
-        return Err(Failure::Failed(format!("{} holds no file that ends with .wasm", directory.display())));
-    }
     let engine = PluginEngine::new(Options::deterministic());
-    let engine = engine.map_err(|fault| Failure::Failed(fault.to_string()))?;
-    let mut plugins = Vec::new();
-    for file in files {
-        let shown = file.path.display().to_string();
-        let bytes = file.read().map_err(|fault| Failure::Failed(fault.to_string()))?;
-        let plugin = engine.load(&file.name, &bytes);
-        let plugin = plugin.map_err(|fault| Failure::Failed(format!("{shown}: {fault}")))?;
-        plugins.push(Loaded::new(plugin));
-    }
-    Ok(Arc::new(PolicySet::new(plugins)))
+    Ok(Arc::new(engine.map_err(|fault| Failure::Failed(fault.to_string()))?))
 }
 
 #[cfg(all(feature = "simulate", not(feature = "wasm")))]
-pub(super) fn load(_directory: &Path) -> Result<Arc<PolicySet>, Failure> {
+pub(super) fn deterministic() -> Result<Arc<dyn Loader>, Failure> {
     Err(without_wasm())
 }
 
-#[cfg(not(feature = "wasm"))]
+/// A failure unless `directory` holds plugins.
+#[cfg(feature = "simulate")]
+pub(super) fn check(directory: &Path) -> Result<(), Failure> {
+    let offers = windlass_host::plugin::directory::offers(directory);
+    let offers = offers.map_err(|fault| Failure::Failed(fault.to_string()))?;
+    if offers.is_empty() {
+        return Err(Failure::Failed(format!("{} holds no file that ends with .wasm", directory.display())));
+    }
+    Ok(())
+}
+
+#[cfg(all(feature = "simulate", not(feature = "wasm")))]
 fn without_wasm() -> Failure {
     Failure::Usage("this windlass was built without the wasm engine, which runs plugins".to_owned())
 }

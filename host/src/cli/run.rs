@@ -11,7 +11,7 @@ use windlass_core::kube::Str;
 use windlass_core::view::{CronJobFlags, DaemonSetFlags, JobFlags};
 use windlass_host::controller::{Config, Controllers};
 use windlass_host::metrics::Metrics;
-use windlass_host::shell::{self, PluginDirectory, STARTUP_TIMEOUT, Settings, ShellFault};
+use windlass_host::shell::{self, PolicySettings, STARTUP_TIMEOUT, Settings, ShellFault};
 
 use super::config_file::{self, ConfigFile};
 use super::values::{ControllerName, EngineName, Length, LogFormat, ZoneName};
@@ -92,6 +92,9 @@ pub(super) struct Arguments {
     /// compile them [default: none, and they are compiled at each start].
     #[arg(long, value_name = "DIR")]
     plugin_cache: Option<PathBuf>,
+    /// Whether PolicyPlugins and PolicyBindings are used, where the cluster has these resources [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    policy_resources: Option<bool>,
     /// Longest time of one call of a policy plugin [default: 10ms].
     #[arg(long, value_name = "TIME")]
     plugin_deadline: Option<Length>,
@@ -224,8 +227,9 @@ impl Plan {
                     daemon_set: DaemonSetFlags::default(),
                     seed: seed(),
                 },
-                plugins: plugins(
+                policies: policies(
                     flags.plugin_dir.or(file.plugin_dir),
+                    flags.policy_resources.or(file.policy_resources),
                     flags.plugin_deadline.or(file.plugin_deadline),
                     flags.plugin_cache.or(file.plugin_cache),
                 )?,
@@ -257,21 +261,21 @@ fn zone_of(text: &str) -> Result<Str, Failure> {
     })
 }
 
-/// Where plugins are and what loads them, where a directory of them is given.
-fn plugins(
-    path: Option<PathBuf>,
+/// Where policy plugins come from and what loads them.
+fn policies(
+    directory: Option<PathBuf>,
+    resources: Option<bool>,
     deadline: Option<Length>,
     cache: Option<PathBuf>,
-) -> Result<Option<PluginDirectory>, Failure> {
+) -> Result<PolicySettings, Failure> {
     let deadline_ms = deadline.map(Length::ms);
     if deadline_ms.is_some_and(|deadline_ms| !(1..=MAX_PLUGIN_DEADLINE_MS).contains(&deadline_ms)) {
         return Err(Failure::Usage(format!(
             "--plugin-deadline is not from 1ms to {MAX_PLUGIN_DEADLINE_MS}ms; a reconcile waits for as long"
         )));
     }
-    let Some(path) = path else { return Ok(None) };
     let loader = plugin_dir::loader(deadline_ms, cache.as_deref(), shell::monotonic_us)?;
-    Ok(Some(PluginDirectory { path, loader }))
+    Ok(PolicySettings { loader, directory, resources: resources.unwrap_or(true) })
 }
 
 fn failed(fault: &ShellFault) -> Failure {

@@ -1,6 +1,6 @@
 //! `windlass simulate`.
 
-mod fields;
+pub(super) mod fields;
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -12,6 +12,7 @@ use windlass_core::kube::{Kind, Object, PodPhase};
 use windlass_host::controller::{Config, Controllers};
 use windlass_host::simulate::driver::{Progress, ended_jobs};
 use windlass_host::simulate::manifest::{Document, read_documents};
+use windlass_host::simulate::policies::PluginSource;
 use windlass_host::simulate::print::human_duration;
 use windlass_host::simulate::report::{closing_line, list_report, text_report};
 use windlass_host::simulate::{MAX_NODES, Options, Simulation};
@@ -84,10 +85,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         seed: arguments.seed,
         keep_changes: arguments.events,
         controller: Config { controllers: Controllers::ALL, ..Config::default() },
-        policies: match &arguments.plugin_dir {
-            Some(directory) => plugin_dir::load(directory)?,
-            None => Arc::default(),
-        },
+        policies: Arc::default(),
+        plugins: plugins(arguments, &documents)?,
     };
     let mut simulation =
         Simulation::new(&documents, engine, options).map_err(|fault| Failure::Failed(fault.to_string()))?;
@@ -115,6 +114,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         eprintln!("{}", closing_line(&simulation, u64::try_from(wall_ms).unwrap_or(u64::MAX)));
     }
     Ok(())
+}
+
+/// Where plugins come from, if any are named.
+fn plugins(arguments: &Arguments, documents: &[Document]) -> Result<Option<PluginSource>, Failure> {
+    let directory = arguments.plugin_dir.clone();
+    let is_named =
+        documents.iter().any(|document| document.kind == "PolicyPlugin" || document.kind == "PolicyBinding");
+    if directory.is_none() && !is_named {
+        return Ok(None);
+    }
+    if let Some(directory) = &directory {
+        plugin_dir::check(directory)?;
+    }
+    Ok(Some(PluginSource { loader: plugin_dir::deterministic()?, directory }))
 }
 
 /// The documents of all `files`, in the order in which they are given; of a directory, by name.

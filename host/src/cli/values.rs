@@ -77,7 +77,7 @@ pub(super) enum LogFormat {
 }
 
 /// A length of time in Go's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Length(pub(super) Duration);
 
@@ -85,6 +85,32 @@ impl Length {
     /// Whole milliseconds, saturating.
     pub(super) fn ms(self) -> u32 {
         u32::try_from(self.0.as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(all(feature = "simulate", feature = "wasm"))]
+impl Length {
+    /// So many milliseconds.
+    pub(super) fn from_ms(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+
+    /// Whole milliseconds, saturating, of simulated time, which may be long.
+    pub(super) fn whole_ms(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The length as it is written; without a unit that there is none of.
+    pub(super) fn text(self) -> String {
+        let ms = self.whole_ms();
+        let parts =
+            [(ms / 3_600_000, "h"), (ms / 60_000 % 60, "m"), (ms / 1_000 % 60, "s"), (ms % 1_000, "ms")];
+        let text: String = parts
+            .iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, unit)| format!("{number}{unit}"))
+            .collect();
+        if text.is_empty() { "0s".to_owned() } else { text }
     }
 }
 

@@ -311,6 +311,7 @@ impl Controller {
             return;
         }
         let Some(execution) = self.executing.remove(key) else { return };
+        self.settle_grant(now, key);
         self.carried.entry(key.clone()).or_default().carried.memo = execution.memo;
         self.queue.again(key, now.monotonic_ms);
     }

@@ -13,14 +13,16 @@ impl Controller {
     pub(super) fn enqueue(&mut self, now: Now, change: &Change) {
         let due = now.monotonic_ms;
         match change {
-            Change::Job { name, spec, is_new, owners, .. } => {
+            Change::Job { name, spec, failures, is_new, owners, .. } => {
                 self.enqueue_cron_jobs(due, owners);
                 if !self.config.controllers.job {
                     return;
                 }
+                self.failures.add(due, &name.namespace, *failures);
                 if *spec {
                     self.supersede(&Key::Job(name.clone()));
                 }
+                self.stands(now, name);
                 let key = Key::Job(name.clone());
                 let due_for_job = if *spec { due } else { self.due_after_change(now, &key) };
                 self.queue.add(&key, due_for_job);
@@ -35,6 +37,7 @@ impl Controller {
                     return;
                 }
                 self.forget_job(name);
+                self.stands(now, name);
                 let orphans: Vec<Name> = self.tracked_pods_of(uid);
                 for pod in orphans {
                     self.queue.add(&Key::OrphanPod(pod), due);

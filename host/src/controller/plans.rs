@@ -81,6 +81,7 @@ impl Controller {
 
     pub(super) fn finish(&mut self, now: Now, execution: Execution) {
         let key = execution.key.clone();
+        self.settle_grant(now, &key);
         self.forget_reads(&key);
         let failure = execution.failure();
         let is_success = matches!(failure, None | Some(Failure::NamespaceEnding));

@@ -1,6 +1,6 @@
 //! Which policies answer for a run, and what becomes of what plugins did in it: trust, Events, notices.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use windlass_core::kube::{Kind, ObjectMeta, Str};
@@ -8,12 +8,13 @@ use windlass_core::kube::{Kind, ObjectMeta, Str};
 use super::events::Said;
 use super::{Controller, Notice, RunningKey};
 use crate::Now;
-use crate::key::{Key, KeyKind};
-use crate::plugin::binding::{Binding, OnFailure, of_annotations};
+use crate::key::{Key, KeyKind, Name};
+use crate::plugin::binding::{Binding, OnFailure};
 use crate::plugin::circuit::{Circuits, Turn};
 use crate::plugin::decision::{Decision, HOLD_MS};
+use crate::plugin::facts::NAMESPACE_FAILURES;
 use crate::plugin::set::{BoundPolicy, Call, PolicySet};
-use crate::plugin::{Digest, PluginFault};
+use crate::plugin::{Digest, Identity, PluginFault};
 use crate::snapshot::{Gathered, Subject};
 
 /// The plugins that decide, and what is remembered of them.
@@ -23,8 +24,17 @@ pub(super) struct Policies {
     circuits: Circuits,
     /// What was told last of each object for which a plugin fails or waits, so that it is told once.
     told: BTreeMap<(Key, Decision), Told>,
-    /// Keys that are due and wait for whoever runs those with plugins.
-    pub(super) lane: VecDeque<Key>,
+    /// Who is due and waits for whoever runs keys with plugins.
+    pub(super) lane: VecDeque<Due>,
+}
+
+/// Whose turn it is in the lane of plugins.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// A key's.
+    Key(Key),
+    /// That of the first Job of a namespace that has lined up for its start.
+    Start(Str),
 }
 
 /// What an object's author was told of a plugin.
@@ -50,30 +60,44 @@ impl Policies {
         self.told.clear();
         self.lane.clear();
     }
+
+    /// Whether these very bytes are loaded under their name.
+    fn is_loaded(&self, plugin: &Identity) -> bool {
+        digest(&self.set, &plugin.name) == Some(plugin.digest)
+    }
 }
 
 impl Controller {
-    /// Lets these plugins decide, and looks again at every object that is bound to one that is another than before.
+    /// Lets these plugins decide, and looks again at every object that is bound otherwise than before, or to another
+    /// version.
     pub(super) fn take_policies(&mut self, now: Now, set: Arc<PolicySet>) {
         let before = std::mem::replace(&mut self.policies.set, set);
-        let digest = |set: &PolicySet, name: &str| -> Option<Digest> {
-            set.plugin(name).map(|loaded| loaded.plugin().identity().digest)
+        let Policies { set, circuits, .. } = &mut self.policies;
+        circuits.keep_loaded(|name| digest(set, name));
+        let bound = |set: &PolicySet, kind: Kind, metadata: &ObjectMeta| -> Vec<(Binding, Option<Digest>)> {
+            let with_digest = |binding: Binding| {
+                let digest = digest(set, &binding.plugin);
+                (binding, digest)
+            };
+            set.bindings_of(kind, metadata).into_iter().map(with_digest).collect()
         };
         let is_concerned = |kind: Kind, metadata: &ObjectMeta| {
-            of_annotations(kind, &metadata.annotations).iter().any(|binding| {
-                digest(&before, &binding.plugin) != digest(&self.policies.set, &binding.plugin)
-            })
+            bound(&before, kind, metadata) != bound(&self.policies.set, kind, metadata)
         };
         let jobs = self.cache.jobs().filter(|(_, entry)| is_concerned(Kind::Job, &entry.job.metadata));
         let cron_jobs =
             self.cache.cron_jobs().filter(|(_, entry)| is_concerned(Kind::CronJob, &entry.cron_job.metadata));
+        let daemon_sets =
+            self.cache.daemon_sets().filter(|(_, entry)| is_concerned(Kind::DaemonSet, &entry.set.metadata));
         let keys: Vec<Key> = jobs
             .map(|(name, _)| Key::Job(name.clone()))
             .chain(cron_jobs.map(|(name, _)| Key::CronJob(name.clone())))
+            .chain(daemon_sets.map(|(name, _)| Key::DaemonSet(name.clone())))
             .collect();
         for key in keys {
             self.queue.add(&key, now.monotonic_ms);
         }
+        self.count_anew();
     }
 
     /// Whether plugins are bound to the object of a key, in what is asked about it.
@@ -83,14 +107,39 @@ impl Controller {
             Key::CronJob(name) => {
                 (Kind::CronJob, self.cache.cron_job(name).map(|entry| &entry.cron_job.metadata))
             }
-            Key::TimeToLive(_) | Key::OrphanPod(_) | Key::DaemonSet(_) => return false,
+            Key::DaemonSet(name) => {
+                (Kind::DaemonSet, self.cache.daemon_set(name).map(|entry| &entry.set.metadata))
+            }
+            Key::TimeToLive(_) | Key::OrphanPod(_) => return false,
         };
-        metadata.is_some_and(|metadata| !of_annotations(kind, &metadata.annotations).is_empty())
+        // Of a Job that has started nobody asks whether it may; before, it lines up for that.
+        let is_asked = |decision| decision != Decision::Admission;
+        metadata.is_some_and(|metadata| self.binds(kind, metadata, is_asked))
+    }
+
+    /// Whether a plugin is bound to an object for one of these decisions.
+    pub(super) fn binds(
+        &self,
+        kind: Kind,
+        metadata: &ObjectMeta,
+        is_meant: impl Fn(Decision) -> bool,
+    ) -> bool {
+        self.policies.set.bindings_of(kind, metadata).iter().any(|binding| is_meant(binding.decision))
+    }
+
+    /// Keys of the node labels that the plugin wants to see which decides about a DaemonSet's rollouts, if one is bound.
+    pub(super) fn rollout_labels(&self, name: &Name) -> Option<Vec<Str>> {
+        self.policies.set.rollout_labels(&self.cache.daemon_set(name)?.set.metadata)
     }
 
     /// Ends the wait of the keys with plugins, which are not run any more.
     pub(super) fn leave_plugin_lane(&mut self) {
-        for key in std::mem::take(&mut self.policies.lane) {
+        let turns = std::mem::take(&mut self.policies.lane).into_iter();
+        let keys = turns.filter_map(|turn| match turn {
+            Due::Key(key) => Some(key),
+            Due::Start(_) => None,
+        });
+        for key in keys.chain(self.admissions.disband()) {
             self.queue.done(&key);
         }
     }
@@ -102,7 +151,12 @@ impl Controller {
             KeyKind::TimeToLive | KeyKind::OrphanPod => return None,
         }
         let Policies { set, circuits, .. } = &mut self.policies;
-        let bound = set.bind(&gathered.subject, &self.built_in, now, circuits)?;
+        let failures = &self.failures;
+        let known = |fact: &str| {
+            let (_, metadata) = gathered.subject.regarding().filter(|_| fact == NAMESPACE_FAILURES)?;
+            Some(failures.last_hour(now.monotonic_ms, &metadata.namespace).to_string())
+        };
+        let bound = set.bind(&gathered.subject, &self.built_in, now, circuits, &known)?;
         // Told before anything is asked: a name that is misspelt is seen at once, not at the first failure.
         for (binding, fault) in bound.defects() {
             self.tell_failure(now, key, &gathered.subject, binding, fault);
@@ -116,12 +170,15 @@ impl Controller {
         let calls = bound.take_calls();
         for identity in bound.trials() {
             let is_used = |call: &Call| call.trial && call.identity.as_ref() == Some(identity);
-            if !calls.iter().any(is_used) {
+            if self.policies.is_loaded(identity) && !calls.iter().any(is_used) {
                 self.policies.circuits.unused(identity);
             }
         }
         let mut waits = false;
-        for call in calls {
+        let mut tried = BTreeSet::new();
+        for mut call in calls {
+            // The first call says how the trial went, and the others of the run nothing more.
+            call.trial = call.trial && tried.insert(call.plugin.clone());
             self.judge(now, &call);
             waits |= call.fault.is_some() && call.on_failure != OnFailure::BuiltIn;
             let subject = &run.gathered.subject;
@@ -133,6 +190,7 @@ impl Controller {
                         settings: Str::default(),
                         on_failure: call.on_failure,
                         fault: None,
+                        rule: call.rule.clone(),
                     };
                     self.tell_failure(now, &run.key, subject, &binding, fault);
                 }
@@ -151,12 +209,18 @@ impl Controller {
     /// What a call says of whether its plugin can be trusted.
     fn judge(&mut self, now: Now, call: &Call) {
         let Some(identity) = call.identity.as_ref().filter(|_| call.ran) else { return };
+        // A run that began before a swap says nothing of what is loaded since.
+        if !self.policies.is_loaded(identity) {
+            return;
+        }
         let circuits = &mut self.policies.circuits;
         let turn = match &call.fault {
             Some(fault) if fault.is_misbehaviour() => circuits.failed(now.monotonic_ms, identity, call.trial),
-            // The host had no room: nothing is known.
+            // The host had no room: nothing is known, and another may try the plugin.
             Some(PluginFault::Busy) => {
-                circuits.unused(identity);
+                if call.trial {
+                    circuits.unused(identity);
+                }
                 None
             }
             Some(_) | None => circuits.succeeded(identity, call.trial),
@@ -185,11 +249,7 @@ impl Controller {
         {
             return;
         }
-        let consequence = match on_failure {
-            OnFailure::BuiltIn => "the built-in policy answers",
-            OnFailure::Hold => "what it decides waits",
-            OnFailure::Fail => "what it decides fails",
-        };
+        let consequence = on_failure.consequence();
         let message = format!("policy plugin {plugin} ({decision}) failed: {fault}; {consequence}");
         self.tell(now, key, subject, *decision, Told::Failed(plugin.clone(), fault.category()), message);
     }
@@ -198,6 +258,13 @@ impl Controller {
         let Call { decision, plugin, .. } = call;
         let message = format!("policy plugin {plugin} ({decision}) waits: {reason}");
         self.tell(now, key, subject, *decision, Told::Held(reason.to_owned()), message);
+    }
+
+    /// Tells the author of a Job why it waits though nobody was asked about it.
+    pub(super) fn tell_of_wait(&mut self, now: Now, key: &Key, subject: &Subject, reason: &str) {
+        let decision = Decision::Admission;
+        let message = format!("{decision} waits: {reason}");
+        self.tell(now, key, subject, decision, Told::Held(reason.to_owned()), message);
     }
 
     /// Tells the object's author something of a plugin, unless it was told last.
@@ -221,4 +288,9 @@ impl Controller {
         self.push_event(now, subject, said);
         self.notice(Notice::PolicyTold { key: key.clone(), failed, message });
     }
+}
+
+/// What of that name is loaded.
+fn digest(set: &PolicySet, name: &str) -> Option<Digest> {
+    set.plugin(name).map(|loaded| loaded.plugin().identity().digest)
 }

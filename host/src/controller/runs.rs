@@ -4,6 +4,7 @@ use windlass_core::kube::{CompletionMode, ConcurrencyPolicy, Job, Kind, Time};
 use windlass_core::plan::{Plan, SyncAction};
 
 use super::notice::{JobSync, Notice};
+use super::policies::Due;
 use super::{Controller, Lane, Run, RunId, RunningKey};
 use crate::Now;
 use crate::apply::{Execution, SyncStart};
@@ -11,7 +12,7 @@ use crate::check::check;
 use crate::engine::{EngineFault, SharedPolicy};
 use crate::key::{Key, KeyKind, Name};
 use crate::request::Term;
-use crate::snapshot::{self, Gathered};
+use crate::snapshot::{self, Gathered, Sight};
 
 /// How long a CronJob waits, milliseconds, before it is looked at again whose Jobs cannot be seen for now.
 const JOBS_UNSEEN_WAIT_MS: u64 = 1_000;
@@ -34,13 +35,26 @@ impl Controller {
     /// The next key of a lane that is due.
     fn next_key(&mut self, now: Now, lane: Lane) -> Option<Key> {
         match lane {
-            Lane::Plugins => self.policies.lane.pop_front(),
+            Lane::Plugins => loop {
+                match self.policies.lane.pop_front()? {
+                    Due::Key(key) if self.awaits_answer(&key) => self.line_up(&key),
+                    Due::Key(key) => return Some(key),
+                    Due::Start(namespace) => {
+                        if let Some(key) = self.next_start(&namespace) {
+                            return Some(key);
+                        }
+                    }
+                }
+            },
             Lane::BuiltIn => loop {
                 let key = self.queue.take(now.monotonic_ms)?;
-                if !self.is_bound(&key) {
+                if self.awaits_answer(&key) {
+                    self.line_up(&key);
+                } else if self.is_bound(&key) {
+                    self.policies.lane.push_back(Due::Key(key));
+                } else {
                     return Some(key);
                 }
-                self.policies.lane.push_back(key);
             },
         }
     }
@@ -48,8 +62,9 @@ impl Controller {
     /// Takes in what a worker made of a run.
     pub fn handle_run(&mut self, now: Now, id: RunId, result: Result<Plan, EngineFault>) {
         self.stats.inputs += 1;
-        let Some(run) = self.running.remove(&id) else { return };
+        let Some(mut run) = self.running.remove(&id) else { return };
         self.policies_asked(now, &run);
+        self.start_answered(now, &mut run);
         if self.leading != Some(run.term) || self.shutting_down {
             self.queue.done(&run.key);
             return;
@@ -108,10 +123,12 @@ impl Controller {
                 snapshot::orphan(&self.cache, name, flags, carried.live_owner)
             }
             Key::DaemonSet(name) => {
+                let rollout_labels = self.rollout_labels(name);
                 let pace = self.paces.entry(key.clone()).or_default();
                 let flags = &self.config.daemon_set;
                 let look = self.attention.entry(name.clone()).or_default().look();
-                let gathered = snapshot::daemon_set(&self.cache, name, flags, now, &carried, &look);
+                let sight = Sight { look, rollout_labels };
+                let gathered = snapshot::daemon_set(&self.cache, name, flags, now, &carried, &sight);
                 pace.looks(now, gathered.as_ref().map_or(0, |gathered| gathered.children.len()));
                 gathered
             }
@@ -125,7 +142,7 @@ impl Controller {
                 snapshot::cron_job(&self.cache, name, &self.config.cron_job, now, rescheduled_s, &carried)
             }
         };
-        let Some(gathered) = gathered else {
+        let Some(mut gathered) = gathered else {
             self.carried.remove(&key);
             match &key {
                 Key::Job(_) => drop(self.paces.remove(&key)),
@@ -139,7 +156,6 @@ impl Controller {
         self.sequence += 1;
         let id = RunId(self.sequence);
         self.stats.runs += 1;
-        let snapshot = gathered.snapshot.clone();
         let job = gathered.subject.job().filter(|_| gathered.scope == KeyKind::Job);
         let sync = job.and_then(|job| self.sync_of(job, now));
         let bound = self.bind(now, &key, &gathered);
@@ -147,9 +163,11 @@ impl Controller {
             Some(bound) => bound.clone(),
             None => self.built_in.clone(),
         };
-        let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync, bound };
+        let (start, asked) = self.ask_about_start(now, &key, &mut gathered, bound.as_ref()).unzip();
+        let snapshot = gathered.snapshot.clone();
+        let running = RunningKey { key: key.clone(), term, gathered, superseded: false, sync, bound, asked };
         self.running.insert(id, running);
-        Some(Run { id, key, snapshot, policy })
+        Some(Run { id, key, snapshot, policy, start })
     }
 
     /// When a CronJob was seen to get another schedule or zone, seconds since the Unix epoch: not later than now,
@@ -174,6 +192,7 @@ impl Controller {
     fn core_fault(&mut self, now: Now, run: &RunningKey, notice: Notice) {
         self.stats.core_faults += 1;
         self.notice(notice);
+        self.settle_grant(now, &run.key);
         self.synced(now, &run.key, run.sync, SyncAction::default(), false);
         self.forget_reads(&run.key);
         self.queue.failed(&run.key, now.monotonic_ms);

@@ -1,5 +1,6 @@
 //! The state machine under single answers and events: what it does next, and when.
 
+mod admission;
 mod answers;
 mod cron_jobs;
 mod daemon_sets;
@@ -109,6 +110,7 @@ impl Harness {
     pub(super) fn run(&mut self) -> Vec<Run> {
         let mut runs = Vec::new();
         while let Some(run) = self.next_run() {
+            let run = run.asked();
             let plan = NativeEngine.reconcile(&run.snapshot, &run.policy);
             self.machine.handle_run(self.now(), run.id, plan);
             runs.push(run);

@@ -17,7 +17,9 @@ impl Engine for NativeEngine {
             Snapshot::CronJob(snapshot) => {
                 cron_job::reconcile(snapshot, &**policy).map_err(EngineFault::Refused)
             }
-            Snapshot::DaemonSet(snapshot) => daemon_set::reconcile(snapshot).map_err(EngineFault::Refused),
+            Snapshot::DaemonSet(snapshot) => {
+                daemon_set::reconcile(snapshot, &**policy).map_err(EngineFault::Refused)
+            }
             Snapshot::Orphan(snapshot) => Ok(job::reconcile_orphan(snapshot)),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::component::Component;
 use wasmtime::{Engine as Wasmtime, Store};
 use windlass_core::plan::Plan;
-use windlass_core::view::{CronJobSnapshot, JobSnapshot};
+use windlass_core::view::{CronJobSnapshot, DaemonSetSnapshot, JobSnapshot};
 
 use super::{Engine, EngineFault, SharedPolicy, Snapshot};
 
@@ -163,6 +163,23 @@ impl WasmEngine {
         self.call(policy, |store, guest| {
             let before = store.get_fuel()?;
             let _plan = guest.windlass_core_cron_job().call_reconcile(&mut *store, &snapshot)?;
+            Ok(before.saturating_sub(store.get_fuel()?))
+        })
+    }
+
+    /// As [`fuel_for`](Self::fuel_for), of a DaemonSet.
+    ///
+    /// # Errors
+    /// An [`EngineFault`] if the guest gave no answer, or if the engine's budget is time.
+    pub fn fuel_for_daemon_set(
+        &self,
+        snapshot: &DaemonSetSnapshot,
+        policy: &SharedPolicy,
+    ) -> Result<u64, EngineFault> {
+        let snapshot = convert::daemon_set_snapshot(snapshot);
+        self.call(policy, |store, guest| {
+            let before = store.get_fuel()?;
+            let _plan = guest.windlass_core_daemon_set().call_reconcile(&mut *store, &snapshot)?;
             Ok(before.saturating_sub(store.get_fuel()?))
         })
     }

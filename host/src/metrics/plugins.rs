@@ -1,5 +1,6 @@
 //! Metrics of policy plugins, by plugin and decision.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -25,6 +26,7 @@ pub(super) struct PluginMetrics {
     fuel: Family<Of, Counter>,
     memory: Family<Of, Gauge>,
     loads: Family<Load, Counter>,
+    load_seconds: Family<Named, Gauge<f64, AtomicU64>>,
     loaded: Family<Version, Gauge>,
     quarantines: Family<Named, Counter>,
 }
@@ -69,6 +71,7 @@ impl Default for PluginMetrics {
             fuel: Family::default(),
             memory: Family::default(),
             loads: Family::default(),
+            load_seconds: Family::default(),
             loaded: Family::default(),
             quarantines: Family::default(),
         }
@@ -91,6 +94,11 @@ impl PluginMetrics {
             self.memory.clone(),
         );
         own.register("plugin_loads", "Versions of policy plugins that were tried", self.loads.clone());
+        own.register(
+            "plugin_load_seconds",
+            "How long it took to load the version of a policy plugin that is loaded, its compilation included",
+            self.load_seconds.clone(),
+        );
         own.register("plugin_loaded", "The versions of policy plugins that are loaded", self.loaded.clone());
         own.register(
             "plugin_quarantines",
@@ -130,17 +138,21 @@ impl PluginMetrics {
         let result = match news {
             News::Loaded { .. } => "loaded",
             News::Refused { fault, .. } => fault.category(),
-            News::Unreadable { .. } => "unreadable",
             News::Removed { digest, .. } => return self.forget(&plugin, digest.as_ref()),
         };
         self.loads.get_or_create(&Load { plugin: plugin.clone(), result }).inc();
-        if let News::Loaded { identity, before, .. } = news {
+        if let News::Loaded { identity, before, took_us, .. } = news {
             self.forget(&plugin, before.as_ref());
+            if let Some(took_us) = took_us {
+                let seconds = Duration::from_micros(*took_us).as_secs_f64();
+                self.load_seconds.get_or_create(&Named { plugin: plugin.clone() }).set(seconds);
+            }
             self.loaded.get_or_create(&Version { plugin, digest: identity.digest.to_string() }).set(1);
         }
     }
 
     fn forget(&self, plugin: &str, digest: Option<&Digest>) {
+        self.load_seconds.remove(&Named { plugin: plugin.to_owned() });
         if let Some(digest) = digest {
             self.loaded.remove(&Version { plugin: plugin.to_owned(), digest: digest.to_string() });
         }

@@ -147,6 +147,25 @@ fn each_of_upstreams_metrics_counts_what_happened() {
     assert_eq!(buckets("cronjob_controller_job_creation_skew_duration_seconds"), 11);
 }
 
+/// The only metric of upstream's DaemonSet controller besides those of its workqueue (pkg/controller/daemon/metrics of
+/// 1.37.1) counts what does not happen here; see docs/differences.md.
+#[test]
+fn of_daemon_sets_the_workqueue_is_told_under_upstreams_name() {
+    let metrics = Metrics::new("1", "native");
+    let key = Key::DaemonSet(key().name().clone());
+    let mut queue = Queue::default();
+    queue.add(&key, 0);
+    assert_eq!(queue.take(0), Some(key.clone()));
+    queue.failed(&key, 0);
+    metrics.state(&Stats::default(), &Cache::default(), &queue, true);
+    let text = metrics.encode();
+    for (metric, number) in [("adds_total", 2), ("depth", 1), ("retries_total", 1)] {
+        let line = format!(r#"workqueue_{metric}{{name="daemonset"}} {number}"#);
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("daemonset_controller"), "nothing is told that never happens");
+}
+
 #[test]
 fn a_request_without_an_answer_has_a_code_of_its_own() {
     let metrics = Metrics::new("1", "native");

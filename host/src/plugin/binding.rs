@@ -1,14 +1,21 @@
-//! Which plugin decides for an object: what its annotations say.
+//! Which plugin decides for an object: what its annotations say, else the PolicyBindings of its namespace.
 //!
 //! `policy.windlass.dev/DECISION` names the plugin, `policy.windlass.dev/DECISION-settings` holds its settings as a
-//! JSON text, and `policy.windlass.dev/DECISION-on-failure` says what happens when it fails.
+//! JSON text, and `policy.windlass.dev/DECISION-on-failure` says what happens when it fails. An annotation stands on the
+//! object itself, and so wins over every PolicyBinding; of those the one with the highest priority wins, then the first
+//! by name.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
-use windlass_core::kube::{Kind, Labels, Str};
+use serde::{Deserialize, Serialize};
+use windlass_core::kube::{Kind, LabelSelector, Labels, ObjectMeta, Str};
 
 use super::PluginFault;
 use super::decision::Decision;
+use crate::key::Name;
 
 /// What the names of all annotations about policies begin with.
 pub const ANNOTATION_PREFIX: &str = "policy.windlass.dev/";
@@ -30,10 +37,97 @@ pub struct Binding {
     pub on_failure: OnFailure,
     /// What is wrong with the annotations.
     pub fault: Option<PluginFault>,
+    /// The PolicyBinding that says so; absent: the object's annotations.
+    pub rule: Option<Name>,
+}
+
+/// What a PolicyBinding says: that a plugin decides for the objects of its namespace that a selector takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Namespace and name of the PolicyBinding.
+    pub name: Name,
+    /// What the plugin decides.
+    pub decision: Decision,
+    /// For which objects, by their labels; absent: for all.
+    pub selector: Option<LabelSelector>,
+    /// Name of the plugin.
+    pub plugin: Str,
+    /// Its settings, a JSON text, or empty.
+    pub settings: Str,
+    /// Which of two rules wins: the larger number.
+    pub priority: i32,
+    /// What happens when the plugin fails.
+    pub on_failure: OnFailure,
+}
+
+/// The rules of all namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Those of a namespace, the one that wins first.
+    namespaces: BTreeMap<Str, Vec<Arc<Rule>>>,
+}
+
+impl Rules {
+    /// These rules.
+    #[must_use]
+    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut namespaces: BTreeMap<Str, Vec<Arc<Rule>>> = BTreeMap::new();
+        for rule in rules {
+            namespaces.entry(rule.name.namespace.clone()).or_default().push(Arc::new(rule));
+        }
+        for rules in namespaces.values_mut() {
+            rules.sort_by(|one, other| {
+                (Reverse(one.priority), &one.name).cmp(&(Reverse(other.priority), &other.name))
+            });
+        }
+        Self { namespaces }
+    }
+
+    /// Every rule, by namespace.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.namespaces.values().flatten()
+    }
+
+    /// The plugins that decide for an object, in what is asked about its kind: one a decision.
+    #[must_use]
+    pub fn of(&self, kind: Kind, metadata: &ObjectMeta) -> Vec<Binding> {
+        let rules = self.namespaces.get(&metadata.namespace);
+        let annotated = is_bound(&metadata.annotations);
+        if rules.is_none() && !annotated {
+            return Vec::new();
+        }
+        let of = |decision: &Decision| {
+            let by_annotations = annotated.then(|| binding(*decision, &metadata.annotations)).flatten();
+            by_annotations.or_else(|| {
+                let mut rules = rules.into_iter().flatten();
+                let rule = rules.find(|rule| rule.decision == *decision && rule.takes(&metadata.labels))?;
+                Some(rule.binding())
+            })
+        };
+        decisions_about(kind).iter().filter_map(of).collect()
+    }
+}
+
+impl Rule {
+    fn takes(&self, labels: &Labels) -> bool {
+        self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
+    }
+
+    fn binding(&self) -> Binding {
+        Binding {
+            decision: self.decision,
+            plugin: self.plugin.clone(),
+            settings: self.settings.clone(),
+            on_failure: self.on_failure,
+            fault: None,
+            rule: Some(self.name.clone()),
+        }
+    }
 }
 
 /// What happens where a plugin gives no answer that can be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "shell", derive(schemars::JsonSchema))]
 pub enum OnFailure {
     /// The built-in policy answers.
     #[default]
@@ -55,6 +149,16 @@ impl OnFailure {
         }
     }
 
+    /// What it means, as the end of a sentence.
+    #[must_use]
+    pub const fn consequence(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "the built-in policy answers",
+            Self::Hold => "what it decides waits",
+            Self::Fail => "what it decides fails",
+        }
+    }
+
     fn of_label(label: &str) -> Option<Self> {
         [Self::BuiltIn, Self::Hold, Self::Fail].into_iter().find(|failure| failure.label() == label)
     }
@@ -64,27 +168,18 @@ impl OnFailure {
 #[must_use]
 pub fn decisions_about(kind: Kind) -> &'static [Decision] {
     match kind {
-        Kind::Job => &[Decision::Backoff],
+        Kind::Job => &[Decision::Backoff, Decision::Admission],
         Kind::CronJob => &[Decision::Schedule, Decision::MissedRuns],
-        Kind::DaemonSet | Kind::Pod | Kind::Node | Kind::ControllerRevision => &[],
+        Kind::DaemonSet => &[Decision::Rollout],
+        Kind::Pod | Kind::Node | Kind::ControllerRevision => &[],
     }
 }
 
 /// Whether annotations say anything of policies.
-#[must_use]
-pub fn is_bound(annotations: &Labels) -> bool {
+fn is_bound(annotations: &Labels) -> bool {
     let from_prefix = (Bound::Included(ANNOTATION_PREFIX), Bound::Unbounded);
     let first = annotations.range::<str, _>(from_prefix).next();
     first.is_some_and(|(key, _)| key.starts_with(ANNOTATION_PREFIX))
-}
-
-/// The bindings that annotations of an object of that kind make, at most one a decision.
-#[must_use]
-pub fn of_annotations(kind: Kind, annotations: &Labels) -> Vec<Binding> {
-    if !is_bound(annotations) {
-        return Vec::new();
-    }
-    decisions_about(kind).iter().filter_map(|decision| binding(*decision, annotations)).collect()
 }
 
 fn binding(decision: Decision, annotations: &Labels) -> Option<Binding> {
@@ -99,6 +194,7 @@ fn binding(decision: Decision, annotations: &Labels) -> Option<Binding> {
         // Whoever wanted a word of their own did not want the built-in answer: waiting hurts least.
         on_failure: on_failure.unwrap_or(OnFailure::Hold),
         fault: word.filter(|_| on_failure.is_none()).cloned().map(PluginFault::UnknownOnFailure),
+        rule: None,
     })
 }
 
@@ -108,6 +204,55 @@ mod tests {
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().map(|(key, value)| (Str::from(*key), Str::from(*value))).collect()
+    }
+
+    fn of_annotations(kind: Kind, annotations: &Labels) -> Vec<Binding> {
+        let metadata = ObjectMeta { annotations: annotations.clone().into(), ..ObjectMeta::default() };
+        Rules::default().of(kind, &metadata)
+    }
+
+    fn rule(name: &str, priority: i32, selector: Option<&str>) -> Rule {
+        let matching = |team: &str| LabelSelector {
+            match_labels: labels(&[("team", team)]),
+            ..LabelSelector::default()
+        };
+        Rule {
+            name: Name { namespace: "ops".into(), name: name.into() },
+            decision: Decision::Backoff,
+            selector: selector.map(matching),
+            plugin: name.into(),
+            settings: Str::default(),
+            priority,
+            on_failure: OnFailure::Hold,
+        }
+    }
+
+    #[test]
+    fn the_rule_with_the_highest_priority_wins_and_an_annotation_over_all() {
+        let rules = Rules::new([
+            rule("all", 0, None),
+            rule("also", 0, None),
+            rule("b-data", 5, Some("data")),
+            rule("a-data", 5, Some("data")),
+        ]);
+        let plugin = |namespace: &str, team: &str, annotations: &[(&str, &str)]| {
+            let metadata = ObjectMeta {
+                namespace: namespace.into(),
+                labels: labels(&[("team", team)]).into(),
+                annotations: labels(annotations).into(),
+                ..ObjectMeta::default()
+            };
+            rules.of(Kind::Job, &metadata).first().map(|binding| binding.plugin.to_string())
+        };
+        assert_eq!(plugin("ops", "web", &[]).as_deref(), Some("all"));
+        assert_eq!(plugin("ops", "data", &[]).as_deref(), Some("a-data"));
+        assert_eq!(plugin("shop", "data", &[]), None, "rules hold in their namespace");
+        let own = [("policy.windlass.dev/backoff", "own")];
+        assert_eq!(plugin("ops", "data", &own).as_deref(), Some("own"));
+        let elsewhere = [("policy.windlass.dev/schedule", "own")];
+        assert_eq!(plugin("ops", "data", &elsewhere).as_deref(), Some("a-data"));
+        let metadata = ObjectMeta { namespace: "ops".into(), ..ObjectMeta::default() };
+        assert!(rules.of(Kind::CronJob, &metadata).is_empty(), "each is about one decision");
     }
 
     #[test]
@@ -126,6 +271,7 @@ mod tests {
             settings: r#"{"x":1}"#.into(),
             on_failure: OnFailure::Fail,
             fault: None,
+            rule: None,
         };
         assert_eq!(bound, [expected]);
         let bound = of_annotations(Kind::CronJob, &annotations);

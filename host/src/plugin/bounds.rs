@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
-use super::{admission, rollout};
+use super::admission;
 
 /// Longest delay of a retry, milliseconds: a day. Upstream's own longest is ten minutes.
 pub const MAX_DELAY_MS: u32 = 86_400_000;

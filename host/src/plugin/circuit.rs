@@ -115,6 +115,11 @@ impl Circuits {
         }
     }
 
+    /// Forgets what is not loaded any more, by what of each name is: another version starts anew.
+    pub fn keep_loaded(&mut self, loaded: impl Fn(&str) -> Option<Digest>) {
+        self.plugins.retain(|name, circuit| loaded(name) == Some(circuit.digest));
+    }
+
     /// Gives back every trial: whoever had one will not report.
     pub fn forget_trials(&mut self) {
         for circuit in self.plugins.values_mut() {
@@ -198,6 +203,16 @@ mod tests {
         let mut circuits = Circuits::default();
         broken(&mut circuits, 0);
         assert_eq!(circuits.admit(1, &plugin(2)), Admission::Free);
+    }
+
+    #[test]
+    fn a_version_that_comes_back_starts_anew_and_one_that_stays_does_not() {
+        let mut circuits = Circuits::default();
+        broken(&mut circuits, 0);
+        circuits.keep_loaded(|_| Some(plugin(1).digest));
+        assert!(matches!(circuits.admit(1, &plugin(1)), Admission::Quarantined { .. }));
+        circuits.keep_loaded(|_| Some(plugin(2).digest));
+        assert_eq!(circuits.admit(1, &plugin(1)), Admission::Free);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use windlass_core::policy::{Policy, backoff, missed_runs, schedule};
+use windlass_core::policy::{Policy, backoff, missed_runs, rollout, schedule};
 
 use super::binding::OnFailure;
 use super::bounds::{self, OutOfBounds};
-use super::{Called, Plugin, PluginFault, admission, rollout};
+use super::{Called, Plugin, PluginFault, admission};
 
 /// Wait, milliseconds, after which a plugin is asked again that failed where its failure means a wait.
 pub const HOLD_MS: u32 = 30_000;
@@ -229,11 +229,11 @@ impl Question for rollout::Question {
         }
     }
 
-    fn built_in(_policy: &dyn Policy, questions: &[Self]) -> Vec<Self::Answer> {
-        questions.iter().map(rollout::built_in).collect()
+    fn built_in(policy: &dyn Policy, questions: &[Self]) -> Vec<Self::Answer> {
+        policy.rollout(questions)
     }
 
-    /// A rollout cannot fail; it pauses, be it a wait or a failure.
+    /// A DaemonSet cannot fail; its rollout pauses, be it a wait or a failure.
     fn stand_in(&self, failure: OnFailure, _now_s: u32, why: &str) -> Option<Self::Answer> {
         match failure {
             OnFailure::BuiltIn => None,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use windlass_core::kube::Str;
 
+use super::offer::{Contents, Offer, Stamp, Terms};
+
 /// Most plugins of a directory.
 pub const MAX_PLUGINS: usize = 256;
 /// Most bytes that are read of a file: one more than a plugin may have, so that one too large is seen to be.
@@ -14,20 +16,9 @@ const MAX_READ_BYTES: u64 = (64 << 20) + 1;
 /// What a file must end with.
 const ENDING: &str = "wasm";
 
-/// A file that is to be a plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginFile {
-    /// Name of the plugin.
-    pub name: Str,
-    /// Where it is.
-    pub path: PathBuf,
-    /// What changes when the file does.
-    pub stamp: Stamp,
-}
-
 /// What of a file changes with its contents: size, time of the last change, and which file it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileStamp {
     size_bytes: u64,
     changed_s: i64,
     changed_ns: i64,
@@ -43,18 +34,26 @@ pub enum DirectoryFault {
     TooMany(PathBuf),
 }
 
-impl PluginFile {
-    /// The bytes of the file.
-    ///
-    /// # Errors
-    /// [`DirectoryFault::Unreadable`].
-    pub fn read(&self) -> Result<Vec<u8>, DirectoryFault> {
-        let unreadable = |error| DirectoryFault::Unreadable(self.path.clone(), error);
-        let file = fs::File::open(&self.path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        file.take(MAX_READ_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-        Ok(bytes)
-    }
+/// The bytes of a file.
+///
+/// # Errors
+/// [`DirectoryFault::Unreadable`].
+pub fn read(path: &Path) -> Result<Vec<u8>, DirectoryFault> {
+    let unreadable = |error| DirectoryFault::Unreadable(path.to_path_buf(), error);
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_READ_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+/// The stamp of a file.
+///
+/// # Errors
+/// [`DirectoryFault::Unreadable`].
+pub fn stamp(path: &Path) -> Result<FileStamp, DirectoryFault> {
+    let metadata = fs::metadata(path);
+    let metadata = metadata.map_err(|error| DirectoryFault::Unreadable(path.to_path_buf(), error))?;
+    Ok(FileStamp::of(&metadata))
 }
 
 /// The plugins of `directory`, by name; files whose names begin with a dot are passed over, such as those that an
@@ -62,9 +61,9 @@ impl PluginFile {
 ///
 /// # Errors
 /// A [`DirectoryFault`] that names what cannot be read.
-pub fn files(directory: &Path) -> Result<Vec<PluginFile>, DirectoryFault> {
+pub fn offers(directory: &Path) -> Result<Vec<Offer>, DirectoryFault> {
     let unreadable = |error| DirectoryFault::Unreadable(directory.to_path_buf(), error);
-    let mut files = Vec::new();
+    let mut offers = Vec::new();
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let is_plugin = path.extension().is_some_and(|ending| ending == ENDING);
@@ -75,16 +74,18 @@ pub fn files(directory: &Path) -> Result<Vec<PluginFile>, DirectoryFault> {
         if !metadata.is_file() {
             continue;
         }
-        if files.len() >= MAX_PLUGINS {
+        if offers.len() >= MAX_PLUGINS {
             return Err(DirectoryFault::TooMany(directory.to_path_buf()));
         }
-        files.push(PluginFile { name, path, stamp: Stamp::of(&metadata) });
+        let stamp = Stamp::File(FileStamp::of(&metadata));
+        let contents = Contents::File(path);
+        offers.push(Offer { name, stamp, contents, terms: Terms::default(), rules: Vec::new() });
     }
-    files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+    offers.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(offers)
 }
 
-impl Stamp {
+impl FileStamp {
     #[cfg(unix)]
     fn of(metadata: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;

@@ -8,10 +8,10 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
 use super::decision::Decision;
-use super::{Called, Plugin, PluginFault, admission, rollout};
+use super::{Called, Plugin, PluginFault, admission};
 
 /// A question about any decision.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,21 +1,24 @@
 //! A plugin for tests that is no component.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
 use super::decision::Decision;
 use super::load::{LoadFault, Loader};
-use super::{Called, Cost, Description, Digest, Identity, Plugin, PluginFault, admission, rollout};
+use super::resource::Limits;
+use super::{Called, Cost, Description, Digest, Identity, Plugin, PluginFault, admission};
 
 /// Answers about retries as it is told, and counts how often it is asked.
 pub(crate) struct Fake {
     identity: Identity,
     description: Description,
-    answer: Result<backoff::Answer, PluginFault>,
+    answer: Mutex<Result<backoff::Answer, PluginFault>>,
     /// Settings that it refuses.
     pub(crate) refuses: Option<&'static str>,
+    /// How long each of its answers takes, microseconds.
+    pub(crate) took_us: Option<u64>,
     pub(crate) asked: AtomicUsize,
     pub(crate) validated: AtomicUsize,
 }
@@ -32,7 +35,30 @@ impl Fake {
         let wants = vec![("backoff".to_owned(), "job.name".to_owned())];
         let description = Description { wants, version: "1".to_owned(), ..Description::default() };
         let (asked, validated) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { identity, description, answer, refuses: None, asked, validated }
+        Self {
+            identity,
+            description,
+            answer: Mutex::new(answer),
+            refuses: None,
+            took_us: None,
+            asked,
+            validated,
+        }
+    }
+
+    /// Lets it answer so from now on.
+    pub(crate) fn answer_with(&self, answer: Result<backoff::Answer, PluginFault>) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    /// A plugin of that name and digest that decides about rollouts as the built-in policy does, and wants to see the labels
+    /// of nodes with these keys.
+    pub(crate) fn for_rollouts(name: &str, digest: u8, labels: &[&str]) -> Self {
+        let mut fake = Self::new(name, digest, Ok(backoff::Answer::NotCounted));
+        fake.identity.decisions = vec![Decision::Rollout];
+        let want = |key: &&str| ("rollout".to_owned(), format!("node.label/{key}"));
+        fake.description.wants = labels.iter().map(want).collect();
+        fake
     }
 }
 
@@ -58,8 +84,10 @@ impl Plugin for Fake {
             questions.iter().all(|question| question.facts.len() == 1),
             "each has the fact that is wanted"
         );
-        let result = self.answer.clone().map(|answer| vec![answer; questions.len()]);
-        Called { result, cost: Cost::default(), log: Vec::new() }
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = answer.map(|answer| vec![answer; questions.len()]);
+        let cost = Cost { took_us: self.took_us, ..Cost::default() };
+        Called { result, cost, log: Vec::new() }
     }
 
     fn schedule(&self, _settings: &str, _questions: &[schedule::Question]) -> Called<Vec<schedule::Answer>> {
@@ -74,8 +102,10 @@ impl Plugin for Fake {
         Called::not(PluginFault::DoesNotDecide)
     }
 
-    fn rollout(&self, _settings: &str, _questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>> {
-        Called::not(PluginFault::DoesNotDecide)
+    fn rollout(&self, _settings: &str, questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let result = Ok(questions.iter().map(rollout::built_in).collect());
+        Called { result, cost: Cost::default(), log: Vec::new() }
     }
 
     fn admission(
@@ -87,13 +117,22 @@ impl Plugin for Fake {
     }
 }
 
+/// The byte of a plugin that refuses [`REFUSED_SETTINGS`].
+pub(crate) const REFUSES_SETTINGS: u8 = 200;
+/// What it refuses.
+const REFUSED_SETTINGS: &str = r#"{"x":1}"#;
+
 /// Makes a plugin of one byte, which is its digest; of anything else it makes none.
 pub(crate) struct FakeLoader;
 
 impl Loader for FakeLoader {
-    fn load(&self, name: &str, bytes: &[u8]) -> Result<Arc<dyn Plugin>, LoadFault> {
+    fn load_within(&self, name: &str, bytes: &[u8], _limits: Limits) -> Result<Arc<dyn Plugin>, LoadFault> {
         match bytes {
-            [digest] => Ok(Arc::new(Fake::new(name, *digest, Ok(backoff::Answer::NotCounted)))),
+            [digest] => {
+                let mut fake = Fake::new(name, *digest, Ok(backoff::Answer::NotCounted));
+                fake.refuses = (*digest == REFUSES_SETTINGS).then_some(REFUSED_SETTINGS);
+                Ok(Arc::new(fake))
+            }
             _ => Err(LoadFault::DecidesNothing),
         }
     }

@@ -1,22 +1,67 @@
 //! From bytes to a plugin: what a loader gives, and why it gives none.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{Plugin, PluginFault};
+use super::resource::Limits;
+use super::{Digest, Plugin, PluginFault};
 
 /// Something that makes plugins of bytes.
 pub trait Loader: Send + Sync {
-    /// The plugin that `bytes` are, under `name`.
+    /// The plugin that `bytes` are, under `name`; each call of it may use what `limits` say.
     ///
     /// # Errors
     /// A [`LoadFault`] that says what is wrong with it.
-    fn load(&self, name: &str, bytes: &[u8]) -> Result<Arc<dyn Plugin>, LoadFault>;
+    fn load_within(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Arc<dyn Plugin>, LoadFault>;
+
+    /// The same, within the loader's own limits.
+    ///
+    /// # Errors
+    /// A [`LoadFault`] that says what is wrong with it.
+    fn load(&self, name: &str, bytes: &[u8]) -> Result<Arc<dyn Plugin>, LoadFault> {
+        self.load_within(name, bytes, Limits::default())
+    }
+}
+
+/// A loader that is made when it is needed for the first time: most controllers never load a plugin.
+pub struct Lazy<M> {
+    make: M,
+    made: OnceLock<Result<Arc<dyn Loader>, LoadFault>>,
+}
+
+impl<M: Fn() -> Result<Arc<dyn Loader>, LoadFault> + Send + Sync> Lazy<M> {
+    /// A loader that `make` makes.
+    pub fn new(make: M) -> Self {
+        Self { make, made: OnceLock::new() }
+    }
+}
+
+impl<M: Fn() -> Result<Arc<dyn Loader>, LoadFault> + Send + Sync> Loader for Lazy<M> {
+    fn load_within(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Arc<dyn Plugin>, LoadFault> {
+        let made = self.made.get_or_init(&self.make);
+        made.as_ref().map_err(Clone::clone)?.load_within(name, bytes, limits)
+    }
 }
 
 /// Why bytes are not a plugin that this host can run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadFault {
+    /// The bytes cannot be had; the reason, for people.
+    Unreadable(String),
+    /// The bytes are not those that were announced.
+    OtherDigest {
+        /// What they were to hash to.
+        expected: Digest,
+        /// What they hash to.
+        found: Digest,
+    },
+    /// The plugin refuses settings with which it is bound.
+    SettingsRefused {
+        /// Namespace and name of the PolicyBinding.
+        binding: String,
+        /// What the plugin says.
+        message: String,
+    },
     /// More bytes than a plugin may have.
     TooLarge {
         /// Its bytes.
@@ -57,10 +102,13 @@ pub enum LoadFault {
 }
 
 impl LoadFault {
-    /// Stable name for metrics and records.
+    /// Stable name for metrics and records; in conditions, the same in camel case.
     #[must_use]
     pub fn category(&self) -> &'static str {
         match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::OtherDigest { .. } => "other_digest",
+            Self::SettingsRefused { .. } => "settings_refused",
             Self::TooLarge { .. } => "too_large",
             Self::NotAComponent(_) => "not_a_component",
             Self::ForeignImport(_) => "foreign_import",
@@ -79,6 +127,13 @@ impl LoadFault {
 impl fmt::Display for LoadFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreadable(reason) => formatter.write_str(reason),
+            Self::OtherDigest { expected, found } => {
+                write!(formatter, "its bytes are {found}, and {expected} was announced")
+            }
+            Self::SettingsRefused { binding, message } => {
+                write!(formatter, "it refuses the settings of PolicyBinding {binding}: {message}")
+            }
             Self::TooLarge { bytes, most } => {
                 write!(formatter, "the plugin has {bytes} bytes; the largest may have {most}")
             }

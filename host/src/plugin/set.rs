@@ -1,36 +1,42 @@
-//! The plugins that are loaded at one moment, and who answers the questions of one run.
+//! The plugins that are loaded at one moment, what they are bound to, and who answers the questions of one run.
 //!
 //! A set never changes: a run that began with one ends with it, whatever is loaded meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use windlass_core::kube::Str;
-use windlass_core::policy::{Policy, backoff, missed_runs, schedule};
+use windlass_core::kube::{Kind, ObjectMeta, Str};
+use windlass_core::policy::{Policy, backoff, missed_runs, rollout, schedule};
 
-use super::binding::{Binding, OnFailure, of_annotations};
+use super::binding::{Binding, OnFailure, Rules};
 use super::circuit::{Admission, Circuits};
 use super::decision::{Decision, Question};
-use super::{Called, Cost, Identity, LogLine, Plugin, PluginFault, bounds, facts};
+use super::{Called, Cost, Identity, LogLine, Plugin, PluginFault, admission, bounds, facts};
 use crate::Now;
 use crate::engine::SharedPolicy;
+use crate::key::Name;
 use crate::snapshot::Subject;
 
-/// Most calls of plugins in one run; at ten milliseconds each, a run waits at most 50 ms for them.
+/// Most calls of plugins in one run, looks at settings among them: at ten milliseconds each, a run waits at most 50 ms.
 pub const MAX_CALLS: usize = 5;
+/// Time of plugins in one run after which no other call begins, microseconds: what has no plugin is behind it, however long
+/// one call may take.
+pub const MAX_TIME_US: u64 = 50_000;
 /// Most settings of a plugin whose validity is remembered.
 const MAX_KNOWN_SETTINGS: usize = 1_024;
 
-/// The plugins that are loaded, by name.
+/// The plugins that are loaded, by name, and what PolicyBindings say of them.
 #[derive(Clone, Default)]
 pub struct PolicySet {
     plugins: BTreeMap<Str, Arc<Loaded>>,
+    rules: Arc<Rules>,
 }
 
-/// A plugin that is loaded, and which settings it takes.
+/// A plugin that is loaded, for whom, and which settings it takes.
 pub struct Loaded {
     plugin: Arc<dyn Plugin>,
+    namespaces: Option<BTreeSet<Str>>,
     settings: Mutex<BTreeMap<(Decision, Str), Result<(), PluginFault>>>,
 }
 
@@ -39,7 +45,18 @@ pub struct BoundPolicy {
     built_in: SharedPolicy,
     routes: Vec<Route>,
     now_s: u32,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Calls>,
+    /// What was decided about the start of the Job.
+    verdict: Mutex<Option<admission::Verdict>>,
+}
+
+/// The calls of one run.
+#[derive(Default)]
+struct Calls {
+    /// What was asked and is not told yet.
+    told: Vec<Call>,
+    /// How often a plugin was called, looks at settings among them.
+    made: usize,
 }
 
 /// A batch of questions that went to a plugin, or was to go there.
@@ -51,6 +68,8 @@ pub struct Call {
     pub plugin: Str,
     /// What of that name was loaded, if anything was.
     pub identity: Option<Arc<Identity>>,
+    /// The PolicyBinding that binds it; absent: the object's annotations.
+    pub rule: Option<Name>,
     /// Why the plugin's answers were not used, where they were not.
     pub fault: Option<PluginFault>,
     /// What the binding says of that.
@@ -84,7 +103,25 @@ impl PolicySet {
     #[must_use]
     pub fn new(plugins: impl IntoIterator<Item = Arc<Loaded>>) -> Self {
         let named = plugins.into_iter().map(|loaded| (loaded.plugin.identity().name.clone(), loaded));
-        Self { plugins: named.collect() }
+        Self { plugins: named.collect(), rules: Arc::default() }
+    }
+
+    /// The same plugins, bound by these rules as well as by annotations.
+    #[must_use]
+    pub fn with_rules(self, rules: Arc<Rules>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// What PolicyBindings say.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The plugins that decide for an object, loaded or not: one a decision.
+    #[must_use]
+    pub fn bindings_of(&self, kind: Kind, metadata: &ObjectMeta) -> Vec<Binding> {
+        self.rules.of(kind, metadata)
     }
 
     /// The plugins, by name.
@@ -98,18 +135,30 @@ impl PolicySet {
         self.plugins.get(name)
     }
 
+    /// Keys of the node labels that the plugin wants to see which decides about the rollouts of a DaemonSet; `None` where
+    /// none is bound to it.
+    #[must_use]
+    pub fn rollout_labels(&self, set: &ObjectMeta) -> Option<Vec<Str>> {
+        let bindings = self.bindings_of(Kind::DaemonSet, set);
+        let binding = bindings.into_iter().find(|binding| binding.decision == Decision::Rollout)?;
+        let loaded = self.plugins.get(&binding.plugin);
+        Some(loaded.map_or_else(Vec::new, |loaded| facts::node_labels(loaded.plugin.description())))
+    }
+
     /// Who answers the questions about `subject`, or `None` where no plugin is bound to it.
     ///
-    /// A plugin that `circuits` admits on trial must be settled with what [`BoundPolicy::take_calls`] says.
+    /// `known` tells what plugins want to know beyond the object. A plugin that `circuits` admits on trial must be settled with what [`BoundPolicy::take_calls`] says.
     pub fn bind(
         &self,
         subject: &Subject,
         built_in: &SharedPolicy,
         now: Now,
         circuits: &mut Circuits,
+        known: &facts::Known<'_>,
     ) -> Option<Arc<BoundPolicy>> {
         let (kind, metadata) = subject.regarding()?;
-        let bindings = of_annotations(kind, &metadata.annotations);
+        let mut bindings = self.bindings_of(kind, metadata);
+        bindings.retain(|binding| may_be_asked(binding.decision, subject));
         if bindings.is_empty() {
             return None;
         }
@@ -117,7 +166,7 @@ impl PolicySet {
         let route = |binding: Binding| {
             let loaded = self.plugins.get(&binding.plugin);
             let identity = loaded.map(|loaded| Arc::new(loaded.plugin.identity().clone()));
-            let target = target(&binding, loaded, subject, |identity| {
+            let target = target(&binding, loaded, (&metadata.namespace, subject, known), |identity| {
                 *admitted
                     .entry(identity.name.clone())
                     .or_insert_with(|| circuits.admit(now.monotonic_ms, identity))
@@ -126,21 +175,30 @@ impl PolicySet {
         };
         let routes = bindings.into_iter().map(route).collect();
         let now_s = u32::try_from(now.unix_ms.div_euclid(1_000)).unwrap_or(0);
-        Some(Arc::new(BoundPolicy { built_in: built_in.clone(), routes, now_s, calls: Mutex::default() }))
+        let (calls, verdict) = (Mutex::default(), Mutex::default());
+        Some(Arc::new(BoundPolicy { built_in: built_in.clone(), routes, now_s, calls, verdict }))
     }
+}
+
+/// Whether somebody may ask about `subject`: of a Job that has started nobody asks whether it may.
+fn may_be_asked(decision: Decision, subject: &Subject) -> bool {
+    decision != Decision::Admission || subject.job().is_some_and(|job| admission::is_ahead_of(job))
 }
 
 /// The plugin that a binding means, if it may be asked.
 fn target(
     binding: &Binding,
     loaded: Option<&Arc<Loaded>>,
-    subject: &Subject,
+    (namespace, subject, known): (&Str, &Subject, &facts::Known<'_>),
     admit: impl FnOnce(&Identity) -> Admission,
 ) -> Result<Target, PluginFault> {
     if let Some(fault) = &binding.fault {
         return Err(fault.clone());
     }
     let loaded = loaded.ok_or(PluginFault::NotLoaded)?;
+    if !loaded.serves(namespace) {
+        return Err(PluginFault::NotForNamespace);
+    }
     let identity = loaded.plugin.identity();
     if !identity.decisions.contains(&binding.decision) {
         return Err(PluginFault::DoesNotDecide);
@@ -150,7 +208,7 @@ fn target(
         Admission::Trial => true,
         Admission::Quarantined { for_ms } => return Err(PluginFault::Quarantined { for_ms }),
     };
-    let facts = facts::wanted(loaded.plugin.description(), binding.decision, subject);
+    let facts = facts::wanted(loaded.plugin.description(), binding.decision, subject, known);
     Ok(Target { plugin: loaded.clone(), facts, trial })
 }
 
@@ -158,7 +216,40 @@ impl Loaded {
     /// A plugin of whose settings nothing is known yet.
     #[must_use]
     pub fn new(plugin: Arc<dyn Plugin>) -> Arc<Self> {
-        Arc::new(Self { plugin, settings: Mutex::default() })
+        Self::for_namespaces(plugin, None)
+    }
+
+    /// The same, for the objects of these namespaces alone; `None`: of all.
+    #[must_use]
+    pub fn for_namespaces(plugin: Arc<dyn Plugin>, namespaces: Option<BTreeSet<Str>>) -> Arc<Self> {
+        Arc::new(Self { plugin, namespaces, settings: Mutex::default() })
+    }
+
+    /// Whether it may decide for the objects of a namespace.
+    #[must_use]
+    pub fn serves(&self, namespace: &Str) -> bool {
+        self.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
+    }
+
+    /// Whether these settings may be bound for a decision: asked once, and remembered.
+    ///
+    /// # Errors
+    /// What the plugin says of them, or why it says nothing.
+    pub fn check_settings(&self, decision: Decision, settings: &Str) -> Result<(), PluginFault> {
+        if let Some(verdict) = self.known(decision, settings) {
+            return verdict;
+        }
+        let verdict = self.plugin.validate_settings(decision, settings).result;
+        self.learn(decision, settings, &verdict);
+        verdict
+    }
+
+    /// The settings that it was found to take.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<(Decision, Str)> {
+        let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let accepted = known.iter().filter(|(_, verdict)| verdict.is_ok());
+        accepted.map(|((decision, settings), _)| (*decision, settings.clone())).collect()
     }
 
     /// The plugin.
@@ -173,12 +264,16 @@ impl Loaded {
         known.get(&(decision, settings.clone())).cloned()
     }
 
-    fn learn(&self, decision: Decision, settings: &Str, verdict: Result<(), PluginFault>) {
+    /// Remembers what the plugin said of settings; that it said nothing is no verdict.
+    fn learn(&self, decision: Decision, settings: &Str, verdict: &Result<(), PluginFault>) {
+        if !matches!(verdict, Ok(()) | Err(PluginFault::SettingsRefused(_))) {
+            return;
+        }
         let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_KNOWN_SETTINGS {
             known.clear();
         }
-        known.insert((decision, settings.clone()), verdict);
+        known.insert((decision, settings.clone()), verdict.clone());
     }
 }
 
@@ -186,7 +281,31 @@ impl BoundPolicy {
     /// What was asked of plugins so far, in order; each is told once.
     #[must_use]
     pub fn take_calls(&self) -> Vec<Call> {
-        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner).told)
+    }
+
+    /// What becomes of a Job that is about to start; [`BoundPolicy::take_verdict`] gives it once more.
+    pub fn admit(&self, question: admission::Question) -> admission::Verdict {
+        let answer = self.answer(&[question]).pop();
+        let fails = {
+            let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let call = calls.told.last().filter(|call| call.decision == Decision::Admission);
+            // That the host has no room is nobody's failure.
+            let failed = call.filter(|call| !matches!(call.fault, None | Some(PluginFault::Busy)));
+            failed.is_some_and(|call| call.on_failure == OnFailure::Fail)
+        };
+        let verdict = match answer {
+            Some(admission::Answer::Hold(hold)) if fails => admission::Verdict::Fail(hold.reason),
+            Some(admission::Answer::Hold(hold)) => admission::Verdict::Hold(hold),
+            Some(admission::Answer::Start | admission::Answer::Other(_)) | None => admission::Verdict::Start,
+        };
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict.clone());
+        verdict
+    }
+
+    /// What was decided about the start of the Job, if somebody asked; told once.
+    pub fn take_verdict(&self) -> Option<admission::Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The plugins that were admitted on trial.
@@ -202,6 +321,7 @@ impl BoundPolicy {
             Err(
                 fault @ (PluginFault::NotLoaded
                 | PluginFault::DoesNotDecide
+                | PluginFault::NotForNamespace
                 | PluginFault::UnknownOnFailure(_)),
             ) => Some((&route.binding, fault)),
             Err(_) | Ok(_) => None,
@@ -219,6 +339,7 @@ impl BoundPolicy {
             decision: Q::DECISION,
             plugin: route.binding.plugin.clone(),
             identity: route.identity.clone(),
+            rule: route.binding.rule.clone(),
             fault: None,
             on_failure: route.binding.on_failure,
             held: None,
@@ -232,7 +353,7 @@ impl BoundPolicy {
             call.fault = Some(fault);
             answers
         });
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).told.push(call);
         answers
     }
 
@@ -243,23 +364,18 @@ impl BoundPolicy {
         call: &mut Call,
     ) -> Result<Vec<Q::Answer>, PluginFault> {
         let target = route.target.as_ref().map_err(Clone::clone)?;
-        let asked = self.calls.lock().unwrap_or_else(PoisonError::into_inner).len();
-        if asked >= MAX_CALLS {
-            return Err(PluginFault::TooManyCalls);
-        }
-        (call.trial, call.ran) = (target.trial, true);
         let (plugin, settings) = (&*target.plugin, &route.binding.settings);
         match plugin.known(Q::DECISION, settings) {
             Some(verdict) => verdict?,
             None => {
+                self.begin(target, call)?;
                 let called = plugin.plugin.validate_settings(Q::DECISION, settings);
                 let verdict = taken(called, call);
-                if matches!(verdict, Ok(()) | Err(PluginFault::SettingsRefused(_))) {
-                    plugin.learn(Q::DECISION, settings, verdict.clone());
-                }
+                plugin.learn(Q::DECISION, settings, &verdict);
                 verdict?;
             }
         }
+        self.begin(target, call)?;
         let called = if target.facts.is_empty() {
             Q::decide(&*plugin.plugin, settings, questions)
         } else {
@@ -271,6 +387,22 @@ impl BoundPolicy {
         let answers = Q::check_all(questions, answers)?;
         call.held = answers.iter().find_map(Q::hold_reason).map(ToOwned::to_owned);
         Ok(answers)
+    }
+
+    /// Notes that a plugin is called, if the run may make one more call.
+    fn begin(&self, target: &Target, call: &mut Call) -> Result<(), PluginFault> {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let costs = calls.told.iter().map(|call| call.cost).chain([call.cost]);
+        let took_us: u64 = costs.filter_map(|cost| cost.took_us).sum();
+        if calls.made >= MAX_CALLS {
+            return Err(PluginFault::TooManyCalls);
+        }
+        if took_us >= MAX_TIME_US {
+            return Err(PluginFault::NoTimeLeft);
+        }
+        calls.made += 1;
+        (call.trial, call.ran) = (target.trial, true);
+        Ok(())
     }
 
     /// The answers for a plugin that gave none: all by the same rule.
@@ -294,6 +426,10 @@ impl Policy for BoundPolicy {
     }
 
     fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
+        self.answer(questions)
+    }
+
+    fn rollout(&self, questions: &[rollout::Question]) -> Vec<rollout::Answer> {
         self.answer(questions)
     }
 }

@@ -89,6 +89,11 @@ impl Client {
             .map_err(|error| ShellFault::UnusableConfiguration { reason: chain(&error) })
     }
 
+    /// The client beneath, for resources that are none of the state machine's.
+    pub(super) fn kube(&self) -> &kube::Client {
+        &self.inner
+    }
+
     /// URL of the API server, for messages.
     pub(super) fn url(&self) -> &str {
         &self.url

@@ -1,13 +1,13 @@
 //! The loop that owns the state machine: it moves values in and out, and decides nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use windlass_core::kube::Kind;
+use windlass_core::kube::{Kind, Time};
 use windlass_core::plan::Plan;
 
 use super::client::Client;
@@ -16,7 +16,7 @@ use super::fault::ShellFault;
 use super::health::Health;
 use super::limiter::Limiter;
 use super::log;
-use super::plugins::Plugins;
+use super::policies::Policies;
 use super::send::{self, Answered};
 use super::watcher::{self, Outlet};
 use super::workers::Workers;
@@ -24,6 +24,7 @@ use crate::Now;
 use crate::controller::{Command, Controller, Lane, Run, RunId};
 use crate::engine::{Engine, EngineFault};
 use crate::metrics::Metrics;
+use crate::plugin::report::Reports;
 use crate::plugin::set::PolicySet;
 use crate::request::{Flow, Request, Term};
 use crate::watch::{WatchCommand, WatchEvent};
@@ -80,6 +81,8 @@ pub(super) struct Driver {
     watchers: BTreeMap<Kind, AbortHandle>,
     in_flight: BTreeMap<Flow, usize>,
     running: BTreeMap<Lane, usize>,
+    /// Who hears of the answers of plugins.
+    reports: Option<Arc<Mutex<Reports>>>,
     drain_until_ms: Option<u64>,
 }
 
@@ -107,24 +110,24 @@ impl Driver {
             watchers: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             running: BTreeMap::new(),
+            reports: None,
             drain_until_ms: None,
         })
     }
 
     /// Drives the state machine until `stop` says so and what was in flight has ended.
     ///
-    /// `plugins` are those of the start, and what looks for others.
+    /// `policies` are what looks for plugins, and those of the start.
     pub(super) async fn run(
         mut self,
-        plugins: Option<(Plugins, Arc<PolicySet>)>,
+        (policies, set): (Policies, Arc<PolicySet>),
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), ShellFault> {
         let now = self.tools.clock.now();
-        if let Some((plugins, set)) = plugins {
-            self.controller.handle_command(now, Command::Policies(set));
-            // It ends by itself once nobody takes what it finds.
-            tokio::spawn(plugins.watch(self.sender.clone()));
-        }
+        self.reports = Some(policies.reports());
+        self.controller.handle_command(now, Command::Policies(set));
+        // It ends by itself once nobody takes what it finds.
+        tokio::spawn(policies.watch(self.sender.clone()));
         self.controller.handle_command(now, Command::Lead(Term(1)));
         let mut batch = Vec::with_capacity(MAX_BATCH);
         loop {
@@ -256,6 +259,10 @@ impl Driver {
 
     fn report_all(&mut self) {
         while let Some(notice) = self.controller.poll_notice() {
+            if let Some(reports) = &self.reports {
+                let now = Time::from_unix_ms(self.tools.clock.now().unix_ms);
+                reports.lock().unwrap_or_else(PoisonError::into_inner).notice(now, &notice);
+            }
             log::notice(&notice);
             self.tools.metrics.notice(&notice);
         }

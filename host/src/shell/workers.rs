@@ -61,9 +61,13 @@ fn work(lane: Lane, engine: &dyn Engine, results: &Sender<Input>, queue: &Mutex<
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(run) = next else { return };
-        let reconciled = catch_unwind(AssertUnwindSafe(|| engine.reconcile(&run.snapshot, &run.policy)));
+        let id = run.id;
+        let reconciled = catch_unwind(AssertUnwindSafe(|| {
+            let run = run.asked();
+            engine.reconcile(&run.snapshot, &run.policy)
+        }));
         let result = reconciled.unwrap_or_else(|panic| Err(EngineFault::Trapped(panic_text(&*panic))));
-        if results.blocking_send(Input::Run { id: run.id, lane, result }).is_err() {
+        if results.blocking_send(Input::Run { id, lane, result }).is_err() {
             return;
         }
     }

@@ -4,9 +4,9 @@
 //! something is due, time jumps.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use windlass_core::kube::{Kind, Object, ResourceVersion, Str};
+use windlass_core::kube::{Kind, Object, ResourceVersion, Str, Time};
 use windlass_sandbox::cluster::Cluster;
 use windlass_sandbox::{Actor, ListOptions};
 
@@ -16,6 +16,7 @@ use crate::controller::{Command, Config, Controller, Lane, Notice, Run};
 use crate::engine::Engine;
 use crate::plugin::LogLine;
 use crate::plugin::decision::Decision;
+use crate::plugin::report::Reports;
 use crate::plugin::set::{Call, PolicySet};
 use crate::request::{Flow, Operation, RequestId, Term};
 use crate::watch::{StreamId, WatchBody, WatchCommand, WatchEnd, WatchEvent};
@@ -72,6 +73,8 @@ pub struct Driver {
     lists: Vec<(u64, Kind, StreamId)>,
     notices: Vec<Notice>,
     plugin_calls: PluginCalls,
+    /// Who hears of the answers of plugins.
+    reports: Option<Arc<Mutex<Reports>>>,
     progress: Progress,
 }
 
@@ -96,6 +99,7 @@ impl Driver {
             lists: Vec::new(),
             notices: Vec::new(),
             plugin_calls: PluginCalls::new(),
+            reports: None,
             progress: Progress::default(),
         };
         let now = driver.now();
@@ -107,6 +111,11 @@ impl Driver {
     pub fn set_policies(&mut self, policies: Arc<PolicySet>) {
         let now = self.now();
         self.controller.handle_command(now, Command::Policies(policies));
+    }
+
+    /// Lets `reports` hear of the answers of plugins.
+    pub fn set_reports(&mut self, reports: Arc<Mutex<Reports>>) {
+        self.reports = Some(reports);
     }
 
     /// What each plugin did so far.
@@ -169,7 +178,7 @@ impl Driver {
         while let Some(command) = self.controller.poll_watch() {
             self.obey(now, command);
         }
-        while let Some(run) = self.next_run(now) {
+        while let Some(run) = self.next_run(now).map(Run::asked) {
             let plan = self.engine.reconcile(&run.snapshot, &run.policy);
             self.controller.handle_run(now, run.id, plan);
         }
@@ -182,6 +191,10 @@ impl Driver {
             }
         }
         while let Some(notice) = self.controller.poll_notice() {
+            if let Some(reports) = &self.reports {
+                let now = Time::from_unix_ms(now.unix_ms);
+                reports.lock().unwrap_or_else(PoisonError::into_inner).notice(now, &notice);
+            }
             match notice {
                 Notice::PolicyAsked { call, .. } => self.tally(*call),
                 notice => self.notices.push(notice),

@@ -7,6 +7,8 @@ use serde_json::Value;
 use serde_saphyr::{MessageFormatter as _, Spanned, UserMessageFormatter};
 use windlass_sandbox::ApplyError;
 
+use super::policies::PolicyFault;
+
 /// Most documents in one file.
 const MAX_DOCUMENTS: usize = 100_000;
 /// Most scalars, lists and maps in one file.
@@ -113,6 +115,17 @@ pub enum ManifestFault {
         /// What the annotation says.
         found: String,
     },
+    /// A PolicyPlugin or PolicyBinding cannot be taken.
+    Policy {
+        /// Where it stands.
+        place: Place,
+        /// Kind and name as written.
+        object: String,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The plugins that were given beside the manifests cannot be used.
+    Plugins(PolicyFault),
     /// There is no object at all.
     Empty {
         /// Name of the file.
@@ -143,6 +156,10 @@ impl fmt::Display for ManifestFault {
                 formatter,
                 "{place}: {object}: {APPLY_AFTER} takes whole seconds in quotes, such as \"600\"; this is {found}"
             ),
+            Self::Policy { place, object, reason } => {
+                write!(formatter, "{place}: {object} is refused: {reason}")
+            }
+            Self::Plugins(fault) => fault.fmt(formatter),
             Self::Empty { source } => write!(formatter, "{source}: there is no manifest in it"),
         }
     }
@@ -176,6 +193,16 @@ pub fn read_documents(source: &str, text: &str) -> Result<Vec<Document>, Manifes
     if documents.is_empty() {
         return Err(ManifestFault::Empty { source });
     }
+    Ok(documents)
+}
+
+/// The objects that `value` is, which stands at `place`; the items of a `v1 List` count one by one.
+///
+/// # Errors
+/// A [`ManifestFault`] where it is no object.
+pub fn documents_of(place: &Place, value: Value) -> Result<Vec<Document>, ManifestFault> {
+    let mut documents = Vec::new();
+    push(&mut documents, place, value)?;
     Ok(documents)
 }
 

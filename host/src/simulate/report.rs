@@ -14,9 +14,13 @@ use super::print::{
     PrintedEvent, Regarding, Series, describe_cron_job, describe_daemon_set, describe_job, get_cron_jobs,
     get_daemon_sets, get_jobs, human_duration, job_state,
 };
+use crate::plugin::report::Report;
+use crate::plugin::resource::Condition;
 
 /// Most CronJobs, DaemonSets and Jobs that are described one by one; beyond it the table has to do.
 const MAX_DESCRIBED: usize = 50;
+/// Characters of a digest that are shown: its algorithm and twelve digits.
+const SHORT_DIGEST: usize = "sha256:".len() + 12;
 /// Most unfinished Jobs that are explained one by one.
 const MAX_EXPLAINED: usize = 20;
 
@@ -69,6 +73,7 @@ pub fn text_report(simulation: &mut Simulation, with_log: bool) -> String {
     }
     report.push_str(&rollouts(&sets));
     report.push_str(&plugins(simulation));
+    report.push_str(&policies(simulation));
     report
 }
 
@@ -109,10 +114,11 @@ fn log(report: &mut String, simulation: &mut Simulation) {
         let _ =
             writeln!(report, "The first {lost} changes are not in this log, which keeps the latest only.");
     }
-    let said = simulation
-        .plugin_calls()
-        .iter()
-        .flat_map(|((plugin, _), tally)| tally.log.iter().map(|(at_ms, line)| (*at_ms, &**plugin, line)));
+    let news = simulation.policy_news().map(|(at_ms, plugin, line)| (*at_ms, &**plugin, line));
+    let said =
+        news.chain(simulation.plugin_calls().iter().flat_map(|((plugin, _), tally)| {
+            tally.log.iter().map(|(at_ms, line)| (*at_ms, &**plugin, line))
+        }));
     report.push_str(&change_log(&commits, simulation.store().events(), said));
     report.push('\n');
 }
@@ -142,6 +148,36 @@ fn plugins(simulation: &Simulation) -> String {
             text,
             "plugin/{plugin} was asked {calls} times about {decision} and answered {answered}{faults}."
         );
+    }
+    text
+}
+
+/// What is said of each PolicyPlugin and PolicyBinding: what is loaded, and a line a condition.
+fn policies(simulation: &Simulation) -> String {
+    let mut text = String::new();
+    for report in simulation.policy_reports() {
+        let (title, version, digest, conditions) = match &report {
+            Report::Plugin(name, replica) => {
+                (format!("policyplugin/{name}"), &replica.version, &replica.digest, &replica.conditions)
+            }
+            Report::Binding(name, replica) => (
+                format!("policybinding/{}", name.name),
+                &replica.version,
+                &replica.digest,
+                &replica.conditions,
+            ),
+        };
+        let loaded = match (version, digest) {
+            (Some(version), Some(digest)) => {
+                let short = digest.get(..digest.len().min(SHORT_DIGEST)).unwrap_or(digest);
+                format!("version {version}, {short}")
+            }
+            _ => "nothing is loaded".to_owned(),
+        };
+        let _ = writeln!(text, "{title}: {loaded}");
+        for Condition { kind, status, reason, message, .. } in conditions {
+            let _ = writeln!(text, "  {kind:<10} {status:<8} {reason:<18} {message}");
+        }
     }
     text
 }

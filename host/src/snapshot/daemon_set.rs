@@ -24,9 +24,10 @@ pub struct DaemonScene {
 }
 
 /// The nodes that a snapshot shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Look {
     /// All of them.
+    #[default]
     Everywhere,
     /// Some.
     At {
@@ -37,7 +38,17 @@ pub enum Look {
     },
 }
 
-/// The snapshot of a DaemonSet, showing the nodes of `look`, or `None` if it is not cached, or has a template that is none of a Pod.
+/// What a snapshot of a DaemonSet shows besides its Pods and revisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The nodes.
+    pub look: Look,
+    /// Keys of the labels of nodes that the policy of its rollouts wants to see, where a plugin is bound; then all nodes
+    /// are shown.
+    pub rollout_labels: Option<Vec<Str>>,
+}
+
+/// The snapshot of a DaemonSet, or `None` if it is not cached, or has a template that is none of a Pod.
 #[must_use]
 pub fn daemon_set(
     cache: &Cache,
@@ -45,18 +56,22 @@ pub fn daemon_set(
     flags: &DaemonSetFlags,
     now: Now,
     carried: &Carried,
-    look: &Look,
+    sight: &Sight,
 ) -> Option<Gathered> {
     let entry = cache.daemon_set(name)?;
     let meaning = entry.meaning.as_ref().ok()?;
     let template = &meaning.template;
+    let Sight { look, rollout_labels } = sight;
+    // A policy is asked about all nodes, whatever has happened there.
+    let look = if rollout_labels.is_some() { &Look::Everywhere } else { look };
     let (nodes, settled): (Vec<Arc<Node>>, u32) = match look {
         Look::Everywhere => (cache.nodes().cloned().collect(), 0),
         Look::At { nodes, settled } => {
             (nodes.iter().filter_map(|name| cache.node(name).cloned()).collect(), *settled)
         }
     };
-    let (shapes, columns) = node_columns(nodes.iter().map(|node| &**node), &template.placement);
+    let keys = rollout_labels.as_deref().unwrap_or_default();
+    let (shapes, columns) = node_columns(nodes.iter().map(|node| &**node), &template.placement, keys);
     let children = children(cache, entry, look);
     let revisions = revisions(cache, entry);
     let (set, metadata) = (&entry.set, &entry.set.metadata);
@@ -72,6 +87,7 @@ pub fn daemon_set(
         settled,
         revisions: revisions.iter().map(|revision| revision.owned_row(set, template)).collect(),
         taken: taken.map(|revision| revision.taken(set, template)),
+        rollout_policy: rollout_labels.clone(),
         live_owner: carried.live_owner,
         memo: carried.memo.clone(),
     };

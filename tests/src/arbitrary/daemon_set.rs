@@ -23,6 +23,8 @@ const MOST_NODES: usize = 8;
 const MOST_PODS: usize = 14;
 /// Most revisions.
 const MOST_REVISIONS: usize = 6;
+/// Keys of labels of which nodes have the first.
+const LABEL_KEYS: [&str; 2] = ["disk", "zone"];
 /// What templates say of nodes, after the labels that every template has.
 const SPECS: [&str; 5] = [
     r#"{"containers":[{"name":"main","image":"busybox"}]}"#,
@@ -46,31 +48,45 @@ pub struct DaemonSetScene {
     pub revisions: Vec<ControllerRevision>,
 }
 
-/// DaemonSets with nodes, Pods and revisions, as the API server would hold them; instants lie near [`NOW_S`].
+/// DaemonSets with nodes, Pods and revisions, as the API server would hold them; instants lie near [`NOW_S`]. About a third
+/// has what a rollout needs to begin: its revision, and one running Pod on every node.
 pub fn daemon_set_scene() -> impl Strategy<Value = DaemonSetScene> {
     let lists =
         (vec(node(), 0..MOST_NODES), vec(pod_seed(), 0..MOST_PODS), vec(revision_seed(), 0..MOST_REVISIONS));
-    (daemon_set(), lists).prop_map(|(set, (nodes, pods, revisions))| {
-        let template = DaemonTemplate::read(&set).expect("each of the templates is one of a Pod");
-        let nodes = (0..).zip(nodes).map(|(number, node)| named_node(number, node)).collect();
-        let pods = (0..).zip(&pods).map(|(number, seed)| pod(&set, &template, number, seed)).collect();
-        let mut revisions: Vec<ControllerRevision> =
-            (0..).zip(&revisions).map(|(number, seed)| stored(&set, &template, number, seed)).collect();
-        revisions.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        revisions.dedup_by(|a, b| a.metadata.name == b.metadata.name);
-        DaemonSetScene { set, nodes, pods, revisions }
-    })
+    (daemon_set(), lists, prop::bool::weighted(0.35)).prop_map(
+        |(set, (nodes, mut pods, mut revisions), rolls)| {
+            if rolls {
+                pods = (0..nodes.len() as u64).map(|node| pod_of(node, pods.get(node as usize))).collect();
+                revisions.insert(0, RevisionSeed::PRESENT);
+            }
+            let template = DaemonTemplate::read(&set).expect("each of the templates is one of a Pod");
+            let nodes = (0..).zip(nodes).map(|(number, node)| named_node(number, node)).collect();
+            let pods = (0..).zip(&pods).map(|(number, seed)| pod(&set, &template, number, seed)).collect();
+            let mut revisions: Vec<ControllerRevision> =
+                (0..).zip(&revisions).map(|(number, seed)| stored(&set, &template, number, seed)).collect();
+            revisions.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+            revisions.dedup_by(|a, b| a.metadata.name == b.metadata.name);
+            DaemonSetScene { set, nodes, pods, revisions }
+        },
+    )
 }
 
 /// Snapshots of DaemonSets; about one in eight contradicts itself.
 pub fn daemon_set_snapshot() -> impl Strategy<Value = DaemonSetSnapshot> {
     let carried = (option::weighted(0.4, live_owner()), memo());
     let settled = prop_oneof![3 => Just(0), 2 => 0..1_000_u32, 1 => any::<u32>()];
+    let keys = option::weighted(0.4, vec(prop::sample::select(&LABEL_KEYS[..]).prop_map(Str::from), 0..3));
     let damage = option::weighted(0.15, 0..12_usize);
-    (now_ms(), flags(), daemon_set_scene(), settled, carried, damage).prop_map(
-        |(now_ms, flags, scene, settled, (live_owner, memo), damage)| {
-            let mut snapshot =
-                DaemonSetSnapshot { now_ms, flags, settled, live_owner, memo, ..snapshot_of(&scene) };
+    (now_ms(), flags(), (daemon_set_scene(), keys), settled, carried, damage).prop_map(
+        |(now_ms, flags, (scene, keys), settled, (live_owner, memo), damage)| {
+            let mut snapshot = DaemonSetSnapshot {
+                now_ms,
+                flags,
+                settled,
+                live_owner,
+                memo,
+                ..snapshot_of(&scene, keys.as_deref())
+            };
             if let Some(damage) = damage {
                 spoil(&mut snapshot, damage);
             }
@@ -79,10 +95,10 @@ pub fn daemon_set_snapshot() -> impl Strategy<Value = DaemonSetSnapshot> {
     )
 }
 
-fn snapshot_of(scene: &DaemonSetScene) -> DaemonSetSnapshot {
+fn snapshot_of(scene: &DaemonSetScene, keys: Option<&[Str]>) -> DaemonSetSnapshot {
     let DaemonSetScene { set, nodes, pods, revisions } = scene;
     let template = DaemonTemplate::read(set).expect("each of the templates is one of a Pod");
-    let (shapes, nodes) = node_columns(nodes, &template.placement);
+    let (shapes, nodes) = node_columns(nodes, &template.placement, keys.unwrap_or_default());
     let is_seen = |pod: &&Pod| match pod.metadata.controller() {
         Some(owner) => owner.uid == set.metadata.uid,
         None => pod.metadata.labels.get(SEEN_LABEL.0).is_some_and(|app| &**app == SEEN_LABEL.1),
@@ -100,6 +116,7 @@ fn snapshot_of(scene: &DaemonSetScene) -> DaemonSetSnapshot {
         nodes,
         revisions: seen.map(|revision| revision.owned_row(set, &template)).collect(),
         taken: taken.map(|revision| revision.taken(set, &template)),
+        rollout_policy: keys.map(<[Str]>::to_vec),
         live_owner: None,
         memo: Vec::new(),
     }
@@ -286,6 +303,23 @@ fn pod_seed() -> impl Strategy<Value = PodSeed> {
     )
 }
 
+/// A running Pod on that node, of whatever revision the seed has.
+fn pod_of(node: u64, seed: Option<&PodSeed>) -> PodSeed {
+    let (hash, ready, age_s) = seed.map_or((1, true, 60), |seed| (seed.hash, seed.ready, seed.age_s));
+    PodSeed {
+        owner: Owner::Set,
+        selected: true,
+        terminating: false,
+        node,
+        placed: 0,
+        hash,
+        of_generation: false,
+        phase: PodPhase::Running,
+        ready,
+        age_s,
+    }
+}
+
 fn pod(set: &DaemonSet, template: &DaemonTemplate, number: u64, seed: &PodSeed) -> Pod {
     let time = |age_s: i64| Some(Time::from_unix_seconds(NOW_S - age_s));
     let hash = hash(template, seed.hash);
@@ -322,6 +356,19 @@ struct RevisionSeed {
     in_the_way: bool,
     holds_template: bool,
     number: i64,
+}
+
+impl RevisionSeed {
+    /// That of the present template.
+    const PRESENT: Self = Self {
+        owner: Owner::Set,
+        selected: true,
+        terminating: false,
+        hash: 0,
+        in_the_way: true,
+        holds_template: true,
+        number: 9,
+    };
 }
 
 fn revision_seed() -> impl Strategy<Value = RevisionSeed> {

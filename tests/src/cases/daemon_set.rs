@@ -4,6 +4,7 @@
 mod carry_out;
 mod names;
 mod parse;
+mod policy;
 mod print;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,18 +20,18 @@ use windlass_core::kube::{
     TEMPLATE_GENERATION_ANNOTATION, Time,
 };
 use windlass_core::plan::Plan;
-use windlass_core::policy::BuiltIn;
 use windlass_core::view::DaemonSetFlags;
 use windlass_host::Now;
 use windlass_host::cache::Cache;
 use windlass_host::check;
 use windlass_host::engine::{Engine, SharedPolicy};
 use windlass_host::key::Name;
-use windlass_host::snapshot::{self, Carried, Gathered, Look};
+use windlass_host::snapshot::{self, Carried, Gathered, Sight};
 
 use super::Cluster;
 use super::world::{EPOCH_S, NAMESPACE, uid};
 use names::Naming;
+use policy::CasePolicy;
 
 /// How long before the case's beginning everything was made, unless it is said.
 const AGE_S: i64 = 3600;
@@ -52,6 +53,7 @@ pub(super) struct DaemonWorld {
     is_history_given: bool,
     now_ms: i64,
     flags: DaemonSetFlags,
+    policy: CasePolicy,
     carried: Carried,
     /// Whether there was a plan already: from then on the API server counts changes of the spec.
     has_begun: bool,
@@ -72,6 +74,7 @@ enum Template {
 struct Shows {
     pods: bool,
     revision: bool,
+    question: bool,
 }
 
 impl Default for DaemonWorld {
@@ -107,6 +110,7 @@ impl Default for DaemonWorld {
             is_history_given: false,
             now_ms: EPOCH_S * 1000,
             flags: DaemonSetFlags::default(),
+            policy: CasePolicy::default(),
             carried: Carried::default(),
             has_begun: false,
             shows: Shows::default(),
@@ -134,11 +138,15 @@ impl Cluster for DaemonWorld {
         }
         self.has_begun = true;
         let gathered = self.gather()?;
-        let policy: SharedPolicy = Arc::new(BuiltIn::default());
+        let policy: SharedPolicy = Arc::new(self.policy.clone());
         let plan = engine.reconcile(&gathered.snapshot, &policy)?;
         check::check(plan.clone(), &gathered)
             .map_err(|defect| anyhow::anyhow!("the plan is refused: {defect}"))?;
         let mut text = print::plan(&plan, &gathered, &self.naming()?);
+        let asked = self.policy.take_asked(&self.naming()?);
+        if self.shows.question {
+            text += &asked;
+        }
         text += &self.shown(&plan, &gathered)?;
         self.carried.forget_reads();
         self.carried.memo.clone_from(&plan.memo);
@@ -151,8 +159,8 @@ impl DaemonWorld {
     fn gather(&self) -> Result<Gathered> {
         let now = Now { monotonic_ms: 0, unix_ms: self.now_ms };
         let name = Name::of(&self.set.metadata);
-        let gathered =
-            snapshot::daemon_set(&self.cache(), &name, &self.flags, now, &self.carried, &Look::Everywhere);
+        let sight = Sight { rollout_labels: self.policy.labels.clone(), ..Sight::default() };
+        let gathered = snapshot::daemon_set(&self.cache(), &name, &self.flags, now, &self.carried, &sight);
         gathered.context("no DaemonSet, or one whose template is none of a Pod")
     }
 

@@ -12,7 +12,7 @@ use windlass_core::kube::{
     Time, Uid,
 };
 use windlass_core::policy::backoff::{Answer, Hold};
-use windlass_core::view::LiveOwner;
+use windlass_core::view::{Admission, LiveOwner};
 
 use super::world::{CaseKey, EPOCH_S, World, uid};
 
@@ -34,6 +34,15 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
         "condition" => condition(world, rest)?,
         "uncounted" => uncounted(world, rest)?,
         "policy" => world.answer = Some(answer(rest)?),
+        "admission" => {
+            world.admission = match rest.split_once(' ').unwrap_or((rest, "")) {
+                ("granted", "") => Some(Admission::Granted),
+                ("held", "") => Some(Admission::Held),
+                ("refused", why) => Some(Admission::Refused(why.into())),
+                ("none", "") => None,
+                _ => bail!("admission is one of granted, held, refused WHY, none"),
+            };
+        }
         "live" => {
             world.carried.live_owner = Some(match rest {
                 "alive" => LiveOwner::Alive,
@@ -62,7 +71,7 @@ pub(super) fn apply(line: &str, world: &mut World) -> Result<()> {
             world.pods.remove(name);
         }),
         _ => bail!(
-            "a line begins with one of now, job, template, failure-policy, success-policy, flags, status, condition, uncounted, policy, live, memo, plan, pod, gone, key, show"
+            "a line begins with one of now, job, template, failure-policy, success-policy, flags, status, condition, uncounted, policy, admission, live, memo, plan, pod, gone, key, show"
         ),
     }
     Ok(())

@@ -13,7 +13,7 @@ use windlass_core::kube::{
 use windlass_core::plan::{Action, JobStatusWrite, Plan, PodSlot};
 use windlass_core::policy::backoff::{Answer, Question};
 use windlass_core::policy::{BuiltIn, Policy};
-use windlass_core::view::JobFlags;
+use windlass_core::view::{Admission, JobFlags};
 use windlass_host::Now;
 use windlass_host::cache::Cache;
 use windlass_host::engine::{Engine, SharedPolicy, Snapshot};
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) flags: JobFlags,
     pub(super) carried: Carried,
     pub(super) answer: Option<Answer>,
+    /// What was decided about the Job's start.
+    pub(super) admission: Option<Admission>,
     /// What is reconciled.
     pub(super) key: CaseKey,
     /// Whether the API server has no such Job.
@@ -88,6 +90,7 @@ impl Default for World {
             flags: JobFlags::default(),
             carried: Carried::default(),
             answer: None,
+            admission: None,
             key: CaseKey::Job,
             is_job_absent: false,
             shows_pods: false,
@@ -116,7 +119,12 @@ impl World {
         let job = Name::of(&self.job.metadata);
         let (gathered, needs_read) = match &self.key {
             CaseKey::Job => {
-                (snapshot::job(&cache, &job, &self.flags, now, &self.carried).context("no Job")?, false)
+                let mut gathered =
+                    snapshot::job(&cache, &job, &self.flags, now, &self.carried).context("no Job")?;
+                if let Some(admission) = &self.admission {
+                    gathered.decide_start(admission.clone());
+                }
+                (gathered, false)
             }
             CaseKey::TimeToLive => {
                 let gathered = snapshot::time_to_live(&cache, &job, &self.flags, now, &self.carried);

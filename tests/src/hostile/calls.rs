@@ -8,6 +8,8 @@ const TIMEOUT: Must = Must::Fault(&["timeout"]);
 const UNDESCRIBED: Must = Must::Refuse(&["not_described", "not_compiled"]);
 /// Where growth is refused, the guest goes on as it likes; what it makes of that is its own trap.
 const TOO_MUCH: Must = Must::Fault(&["memory", "trap"]);
+/// Each element of a table that grows costs fuel, whether or not it may grow.
+const TOO_LARGE_A_TABLE: Must = Must::Fault(&["trap", "timeout"]);
 
 pub(super) fn all() -> Vec<Hostile> {
     [traps(), endless_loops(), memory(), stack()].concat()
@@ -32,7 +34,13 @@ fn traps() -> Vec<Hostile> {
         case("reads past its memory", "(drop (i32.load (i32.const -8)))"),
         case("writes past its memory", "(i32.store offset=0xffff0000 (i32.const 0xfffff) (i32.const 1))"),
         case("makes a number of what is none", "(drop (i32.trunc_f32_s (f32.const nan)))"),
-        case("fills past its memory", "(memory.fill (i32.const 65536) (i32.const 7) (i32.const 0x7fffffff))"),
+        // Each byte of it costs fuel, whether or not it is there.
+        Hostile::new(
+            "fills past its memory",
+            Traps,
+            Must::Fault(&["trap", "timeout"]),
+            each("(memory.fill (i32.const 65536) (i32.const 7) (i32.const 0x7fffffff))"),
+        ),
         with_table("calls what its table has not", "(call_indirect (i32.const 1))"),
         with_table("calls past its table", "(call_indirect (i32.const 9))"),
         with_table(
@@ -112,8 +120,10 @@ fn memory() -> Vec<Hostile> {
             (i32.store (i32.const 0x7000000) (i32.const 1))",
             ),
         ),
-        case(
+        Hostile::new(
             "wants a table without end",
+            Memory,
+            TOO_LARGE_A_TABLE,
             each(
                 "(if (i32.eq (i32.const -1)
             (table.grow $large (ref.null func) (i32.const 0x7ffffff))) (then unreachable))",

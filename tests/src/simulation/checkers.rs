@@ -2,7 +2,7 @@
 //! were sent, and from what each process could see: never from the machine's own memory.
 //!
 //! Their names are those of the project's list of invariants: C for every controller, J for Jobs, K for CronJobs, D for
-//! DaemonSets, V for what must happen in the end. One file a group.
+//! DaemonSets, A for admission, P for policy plugins, V for what must happen in the end. One file a group.
 
 mod backoff;
 mod counting;
@@ -18,6 +18,8 @@ mod honesty;
 mod ledger;
 mod observer;
 mod ownership;
+mod places;
+mod plugins;
 mod policy;
 mod preconditions;
 mod rest;
@@ -28,7 +30,7 @@ use std::collections::BTreeSet;
 use windlass_core::kube::{Kind, Object, ResourceVersion, Str};
 use windlass_core::plan::Plan;
 use windlass_host::Now;
-use windlass_host::controller::{Run, RunId};
+use windlass_host::controller::{Lane, Run, RunId};
 use windlass_host::key::Key;
 use windlass_host::request::{Operation, Outcome, Propagation, Request, RequestId};
 use windlass_host::watch::{StreamId, WatchBody, WatchCommand};
@@ -36,10 +38,14 @@ use windlass_sandbox::{Commit, Store, Verb};
 
 use super::cluster::Cluster;
 use super::history::is_ours;
+use super::plugins::Asked;
+use super::workload::plugins::Version;
 use cron_ledger::CronLedger;
 use daemon_ledger::DaemonLedger;
 use ledger::Ledger;
 use observer::Observer;
+use places::Places;
+use plugins::Plugins;
 
 /// A predicate that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +78,7 @@ pub struct Checkers {
     ledger: Ledger,
     crons: CronLedger,
     sets: DaemonLedger,
+    places: Places,
     /// Kinds that a process has to see.
     kinds: Vec<Kind>,
     start_unix_ms: i64,
@@ -84,6 +91,10 @@ pub struct Checkers {
     newcomers: BTreeSet<usize>,
     /// When a clock was set or a process started again for the last time, milliseconds.
     disturbed_ms: u64,
+    /// What is known of the plugins of each process.
+    plugins: Vec<Plugins>,
+    /// When other plugins were loaded for the last time, milliseconds.
+    swapped_ms: u64,
 }
 
 impl Violation {
@@ -103,6 +114,7 @@ impl Checkers {
             ledger: Ledger::default(),
             crons: CronLedger::default(),
             sets: DaemonLedger::default(),
+            places: Places::default(),
             kinds: kinds.to_vec(),
             observers: (0..processes).map(|_| Observer::of_kinds(kinds)).collect(),
             preconditions: preconditions::Preconditions::default(),
@@ -110,12 +122,15 @@ impl Checkers {
             complaints: BTreeSet::new(),
             newcomers: BTreeSet::new(),
             disturbed_ms: 0,
+            plugins: (0..processes).map(|_| Plugins::default()).collect(),
+            swapped_ms: 0,
         }
     }
 
     /// A process starts with an empty memory.
     pub fn started(&mut self, process: usize) {
         self.observers[process] = Observer::of_kinds(&self.kinds);
+        self.plugins[process] = Plugins::default();
         if self.is_quiet {
             self.newcomers.insert(process);
         }
@@ -124,11 +139,13 @@ impl Checkers {
     /// A process may act from now on.
     pub fn leads(&mut self, process: usize, incarnation: u32) {
         let identity = (process, incarnation);
+        self.plugins[process].forget_runs();
         self.observers[process] = Observer { is_leading: true, identity, ..Observer::of_kinds(&self.kinds) };
     }
 
     /// A process may not act any more.
     pub fn follows(&mut self, process: usize) {
+        self.plugins[process].forget_runs();
         self.observers[process] = Observer::of_kinds(&self.kinds);
     }
 
@@ -160,22 +177,50 @@ impl Checkers {
         self.observers[process].view.hears(kind, stream, body);
     }
 
-    /// A process takes up a key; `plan` is what the core makes of it.
+    /// A process is told to let these plugins decide.
+    pub fn swapped(&mut self, process: usize, set: &[Version], now_ms: u64) {
+        self.plugins[process].swapped(set);
+        self.swapped_ms = now_ms;
+    }
+
+    /// A process takes a key out of a lane.
     ///
     /// # Errors
     /// The predicate that does not hold.
-    pub fn runs(&mut self, process: usize, run: &Run, plan: Option<&Plan>) -> Result<(), Violation> {
+    pub fn begins(&mut self, process: usize, run: &Run, lane: Lane, now_ms: u64) -> Result<(), Violation> {
+        self.plugins[process].begins(&self.observers[process], (run, lane), now_ms)
+    }
+
+    /// The core asked all this in a run.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn asked(&mut self, process: usize, run: &Run, now: Now, asked: &[Asked]) -> Result<(), Violation> {
+        self.plugins[process].asked(run, now.unix_ms.div_euclid(1_000), asked)
+    }
+
+    /// A process takes up a key; `plan` is what the core makes of it, having been told all this.
+    ///
+    /// # Errors
+    /// The predicate that does not hold.
+    pub fn runs(
+        &mut self,
+        process: usize,
+        run: &Run,
+        (plan, asked): (Option<&Plan>, &[Asked]),
+    ) -> Result<(), Violation> {
         let observer = &mut self.observers[process];
         sight::runs(observer, run)?;
-        cron::runs(observer, run, plan)?;
+        cron::runs(observer, run, (plan, asked))?;
         daemon::runs(observer, run, plan)?;
         creation::runs(observer, run, plan);
         honesty::runs(observer, run, plan);
-        backoff::runs(observer, run, plan, &self.ledger)
+        backoff::runs(observer, run, (plan, asked), &self.ledger)
     }
 
     /// A process has a plan.
-    pub fn run_ended(&mut self, process: usize, run: RunId) {
+    pub fn run_ended(&mut self, process: usize, run: RunId, now_ms: u64) {
+        self.plugins[process].ended(run, now_ms);
         self.observers[process].running.remove(&run);
     }
 
@@ -226,10 +271,18 @@ impl Checkers {
         if is_ours(commit) {
             result = self.own_commit(commit, cause);
         }
+        let is_late = cause.is_some_and(|cause| self.is_late(cause));
+        let placed = self.places.add(commit, is_late);
         self.ledger.add(commit);
         self.crons.add(commit, cause);
         self.sets.add(commit);
-        result
+        result.and(placed)
+    }
+
+    /// Whether a request arrives whose sender is gone, or has given it up.
+    fn is_late(&self, cause: &Cause) -> bool {
+        let Some(observer) = self.observers.get(cause.process) else { return true };
+        observer.identity != (cause.process, cause.incarnation) || !observer.in_flight.contains_key(&cause.id)
     }
 
     /// The clock of a process was set, or one was started again.
@@ -244,7 +297,8 @@ impl Checkers {
     pub fn at_rest(&self, store: &Store, cluster: &Cluster, calm_ms: u64) -> Result<(), Violation> {
         rest::check(store, cluster, &self.ledger)?;
         daemon_rest::check(store)?;
-        cron_rest::check(store, cluster, &self.crons, calm_ms.max(self.disturbed_ms))
+        let calm_ms = calm_ms.max(self.disturbed_ms);
+        cron_rest::check(store, cluster, &self.crons, (calm_ms, self.swapped_ms))
     }
 
     /// Whether any further write of ours is one too many.
@@ -253,14 +307,14 @@ impl Checkers {
     }
 
     /// Whether this is an Event in which a process that was started at rest says, once, what stands in the way of a
-    /// CronJob.
+    /// CronJob, or of a plugin.
     fn may_complain(&mut self, cause: Option<&Cause>) -> bool {
         let Some(Cause { process, incarnation, operation: Operation::RecordEvent(event), .. }) = cause else {
             return false;
         };
         let text = (event.reason.clone(), Str::from(format!("{} {}", event.regarding.uid, event.message)));
         self.newcomers.contains(process)
-            && event.kind == Kind::CronJob
+            && (event.kind == Kind::CronJob || &*event.reason == "PolicyFailed")
             && self.complaints.insert((*process, *incarnation, text.0, text.1))
     }
 

@@ -3,6 +3,7 @@
 
 mod cron;
 mod daemon;
+mod plugins;
 
 use std::sync::Arc;
 
@@ -13,11 +14,12 @@ use windlass_core::kube::{
 use windlass_core::plan::{Action, Plan};
 use windlass_core::policy::BuiltIn;
 use windlass_core::view::{JobSnapshot, JobView, UncountedPods};
-use windlass_host::engine::Snapshot;
+use windlass_host::engine::{SharedPolicy, Snapshot};
 use windlass_host::request::{self, DaemonSetOperation, ObjectRef, Operation, Outcome, Request};
 use windlass_sandbox::{Actor, DeleteOptions, Deletion, MetadataPatch, Propagation, Store};
 
 use super::workload::{EDITION_ANNOTATION, Workload};
+pub use plugins::Asking;
 
 /// A defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub enum Mutant {
     IgnoresTarget,
     /// The host makes Pods from another template.
     UsesOldTemplate,
+    /// The host forgets the starts that it granted and that are not on record yet.
+    ForgetsGrants,
     /// The process exits without waiting for what is in flight.
     ExitsAtOnce,
     /// The core does not know which instants had their Job.
@@ -152,12 +156,30 @@ pub enum Mutant {
     CreatesRevisionsTwice,
     /// The host leaves the uid out of deletes of revisions.
     DeletesRevisionsWithoutUid,
+    /// The host runs keys with plugins where it runs the others.
+    SharesTheLane,
+    /// The host asks plugins for objects that are bound to none.
+    AsksForAnybody,
+    /// The host takes whatever a plugin answers.
+    ChecksNoBounds,
+    /// The host takes those answers of a batch that may be given, and the built-in ones for the rest.
+    TakesPartly,
+    /// The host gives the built-in answers for a plugin that failed, whatever is declared.
+    IgnoresOnFailure,
+    /// The host asks the plugin that is loaded in the middle of a run.
+    RereadsTheSet,
+    /// The host asks plugins that are in quarantine.
+    NeverQuarantines,
+    /// The host asks a plugin without end.
+    AsksTooOften,
+    /// The host never again asks a plugin that failed.
+    NeverTriesAgain,
 }
 
 impl Mutant {
     /// Every defect that the seeds of a plain run find, and the predicates of which one has to find it; the others have a
     /// story of their own.
-    pub const ALL: [(Self, &'static [&'static str]); 64] = [
+    pub const ALL: [(Self, &'static [&'static str]); 74] = [
         (Self::OneTooMany, &["J1", "J2"]),
         (Self::UnrecordedUntracking, &["J4"]),
         (Self::CountsTwice, &["J3"]),
@@ -186,6 +208,7 @@ impl Mutant {
         (Self::IgnoresManager, &["C13"]),
         (Self::IgnoresTarget, &["J6"]),
         (Self::UsesOldTemplate, &["C4"]),
+        (Self::ForgetsGrants, &["A1"]),
         (Self::ExitsAtOnce, &["L1"]),
         (Self::RunsAgain, &["K1"]),
         (Self::RunsEarly, &["K2"]),
@@ -222,6 +245,15 @@ impl Mutant {
         (Self::LiesAboutNodes, &["C10"]),
         (Self::WritesOverDaemonSets, &["C2"]),
         (Self::CreatesRevisionsTwice, &["C7"]),
+        (Self::SharesTheLane, &["P1"]),
+        (Self::AsksForAnybody, &["P1"]),
+        (Self::ChecksNoBounds, &["P2"]),
+        (Self::TakesPartly, &["P3"]),
+        (Self::IgnoresOnFailure, &["P3"]),
+        (Self::RereadsTheSet, &["P6"]),
+        (Self::NeverQuarantines, &["P7"]),
+        (Self::AsksTooOften, &["P7"]),
+        (Self::NeverTriesAgain, &["V10"]),
     ];
 }
 
@@ -229,8 +261,12 @@ impl Mutant {
     /// Whether the defect is one of the controller that a workload has: that of DaemonSets, or those of Jobs and CronJobs.
     #[must_use]
     pub fn concerns(self, workload: &Workload) -> bool {
-        // The defects of DaemonSets come last.
-        (self as usize >= Self::OverlooksPods as usize) != workload.sets.is_empty()
+        // The defects of DaemonSets come after those of Jobs and CronJobs, and those of plugins last.
+        if self as usize >= Self::SharesTheLane as usize {
+            return workload.plugins.is_some();
+        }
+        let is_of_sets = self as usize >= Self::OverlooksPods as usize;
+        is_of_sets != workload.sets.is_empty() && (self != Self::ForgetsGrants || workload.has_queues())
     }
 }
 
@@ -272,6 +308,12 @@ pub fn corrupt_snapshot(mutant: Mutant, snapshot: &Snapshot) -> Option<Snapshot>
 #[must_use]
 pub fn corrupt_policy(mutant: Mutant) -> Option<BuiltIn> {
     (mutant == Mutant::RetriesAtOnce).then_some(BuiltIn { backoff_base_ms: 0, backoff_max_ms: 0 })
+}
+
+/// Who answers the core's questions in a run whose object has plugins.
+#[must_use]
+pub fn corrupt_answers(mutant: Mutant, asking: Asking<'_>) -> SharedPolicy {
+    plugins::corrupt_answers(mutant, asking)
 }
 
 /// Puts a defect into a plan of the core.

@@ -10,7 +10,7 @@ pub mod daemon;
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    COMPLETION_INDEX_ANNOTATION, ConditionStatus, Job, JobSpec, Kind, Object, Pod, PodPhase, Uid,
+    COMPLETION_INDEX_ANNOTATION, ConditionStatus, Job, JobSpec, Kind, Labels, Object, Pod, PodPhase, Uid,
 };
 use windlass_host::engine::native::NativeEngine;
 use windlass_host::request::Operation;
@@ -265,7 +265,7 @@ pub fn job(name: &str, change: impl FnOnce(&mut JobSpec)) -> JobPlan {
     };
     change(&mut spec);
     let fate = PodFate { start_ms: (5, 50), run_ms: (300, 900), ..PodFate::default() };
-    JobPlan { name: name.into(), spec: Arc::new(spec), created_ms: 0, fate }
+    JobPlan { name: name.into(), spec: Arc::new(spec), created_ms: 0, fate, annotations: Labels::new() }
 }
 
 impl JobPlan {

@@ -2,6 +2,8 @@
 
 pub mod cron;
 pub mod daemon;
+pub mod plugins;
+pub mod queues;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use windlass_sandbox::{Propagation, StoreOptions};
 use super::random::{Random, mix};
 use cron::{CronDeed, CronPlan};
 use daemon::{DaemonDeed, DaemonPlan, NodeDeed, NodePlan};
+use plugins::PluginPlan;
 
 /// Namespace of everything in a run.
 pub const NAMESPACE: &str = "default";
@@ -35,6 +38,8 @@ pub struct Workload {
     pub sets: Vec<DaemonPlan>,
     /// The nodes that the DaemonSets are for.
     pub nodes: Vec<NodePlan>,
+    /// The policy plugins, in a run with some.
+    pub plugins: Option<PluginPlan>,
     /// What people and other controllers do, and when.
     pub deeds: Vec<(u64, Deed)>,
 }
@@ -50,6 +55,8 @@ pub struct JobPlan {
     pub created_ms: u64,
     /// How its Pods fare.
     pub fate: PodFate,
+    /// Its annotations.
+    pub annotations: Labels,
 }
 
 /// How the Pods of a Job fare; a Pod's own lot follows from the seed, its Job and its place in it alone.
@@ -162,6 +169,7 @@ impl Default for Workload {
             crons: Vec::new(),
             sets: Vec::new(),
             nodes: Vec::new(),
+            plugins: None,
             deeds: Vec::new(),
         }
     }
@@ -171,7 +179,13 @@ impl Workload {
     /// The workload of `seed`: Jobs, or CronJobs, or DaemonSets.
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        cron::of(seed).or_else(|| daemon::of(seed)).unwrap_or_else(|| Self::of_jobs(seed))
+        let others = || daemon::of(seed).or_else(|| queues::of(seed));
+        let mut workload = cron::of(seed).or_else(others).unwrap_or_else(|| Self::of_jobs(seed));
+        // Jobs that share places have a plugin of their own.
+        if !workload.has_queues() {
+            workload.bind(seed);
+        }
+        workload
     }
 
     fn of_jobs(seed: u64) -> Self {
@@ -267,6 +281,7 @@ fn job_plan(seed: u64, random: &mut Random, position: u64) -> JobPlan {
         spec: Arc::new(spec),
         created_ms: random.below(3_000),
         fate,
+        annotations: Labels::new(),
     }
 }
 
@@ -386,8 +401,12 @@ fn deed(random: &mut Random, job: usize, place: u64) -> Deed {
 /// The Job of a plan, as whoever applies its manifest sends it.
 #[must_use]
 pub fn manifest(plan: &JobPlan) -> Job {
-    let metadata =
-        ObjectMeta { name: plan.name.clone(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
+    let metadata = ObjectMeta {
+        name: plan.name.clone(),
+        namespace: NAMESPACE.into(),
+        annotations: Arc::new(plan.annotations.clone()),
+        ..ObjectMeta::default()
+    };
     Job { metadata, spec: plan.spec.clone(), ..Job::default() }
 }
 

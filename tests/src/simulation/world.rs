@@ -11,8 +11,10 @@ use std::sync::Arc;
 use windlass_core::kube::{Kind, Object, ResourceVersion};
 use windlass_core::plan::Plan;
 use windlass_host::Now;
-use windlass_host::controller::{Config, Controllers, RunId};
+use windlass_host::controller::{Config, Controllers, Lane, RunId};
 use windlass_host::engine::{Engine, EngineFault};
+use windlass_host::plugin::Digest;
+use windlass_host::plugin::set::PolicySet;
 use windlass_host::request::{Outcome, RequestId};
 use windlass_host::watch::StreamId;
 use windlass_sandbox::{Actor, Commit, Store, StoreOptions};
@@ -21,12 +23,15 @@ use super::agenda::Agenda;
 use super::checkers::{Cause, Checkers, Violation};
 use super::cluster::{Cluster, Turn};
 use super::faults::{Coverage, Fault, Faults};
+use super::gate;
 use super::history::{History, Trace};
 use super::mutants::Mutant;
+use super::plugins::Calls;
 use super::random::Random;
 use super::record::Record;
 use super::script::{Done, Script, ScriptDeed};
 use super::workload::Workload;
+use super::workload::plugins::Version;
 use network::Sent;
 use process::Process;
 
@@ -38,6 +43,8 @@ const MAX_RUN_MS: u64 = 12 * 3_600_000;
 const WRONG_CLOCK_MS: u64 = 3_600_000;
 /// The most that it is wrong by, milliseconds.
 const MOST_WRONG_MS: u64 = 6 * 3_600_000;
+/// Longest time from other plugins being there to a process being told, milliseconds.
+const SWAPPED_WITHIN_MS: u64 = 2_000;
 /// The processes that may act, as the store's history names them.
 const ACTORS: [Actor; 2] = [Actor("windlass-0"), Actor("windlass-1")];
 
@@ -98,10 +105,15 @@ pub struct Report {
     pub done: Vec<Done>,
     /// Every commit and every request, if the run is traced.
     pub record: Record,
+    /// Times that a process was told of other plugins.
+    pub swaps: u64,
+    /// Runs in which a version of a plugin was called, by that.
+    pub asked: BTreeMap<Digest, u64>,
 }
 
 /// A run under way.
 pub(super) struct World<'engine> {
+    seed: u64,
     engine: &'engine dyn Engine,
     now_ms: u64,
     agenda: Agenda<Happening>,
@@ -117,7 +129,12 @@ pub(super) struct World<'engine> {
     record: Record,
     script: Script,
     plot_mutant: Option<Mutant>,
+    /// The plugin that lets Jobs share places, in a run with queues.
+    gate: Option<Arc<PolicySet>>,
     controllers: Controllers,
+    policies: Option<Plugins>,
+    swaps: u64,
+    asked: BTreeMap<Digest, u64>,
     cuts: Vec<Cut>,
     writes: u64,
     steps: u64,
@@ -127,6 +144,13 @@ pub(super) struct World<'engine> {
     violation: Option<Violation>,
     commits: VecDeque<Commit>,
     turns: Vec<(u64, Turn)>,
+}
+
+/// The plugins of a run.
+struct Plugins {
+    /// What is loaded from which instant on, milliseconds.
+    sets: Vec<(u64, Vec<Version>)>,
+    calls: Calls,
 }
 
 /// Something that happens at an instant. Whatever concerns a process names its incarnation, so that it does
@@ -146,7 +170,7 @@ enum Happening {
     RunEnded {
         process: usize,
         incarnation: u32,
-        run: RunId,
+        run: (RunId, Lane),
         result: Result<Plan, EngineFault>,
     },
     Arrives {
@@ -200,6 +224,10 @@ enum Happening {
     ClockIsRight {
         process: usize,
     },
+    Swapped {
+        process: usize,
+        set: usize,
+    },
     Scripted {
         rule: usize,
         commit: Option<Box<Commit>>,
@@ -241,13 +269,17 @@ impl<'engine> World<'engine> {
         let start_unix_ms = plot.workload.start_unix_ms;
         let options = StoreOptions { seed, start_unix_ms, record_commits: true, ..StoreOptions::default() };
         let last_deed_ms = plot.workload.deeds.last().map_or(0, |(at_ms, _)| *at_ms);
+        let gate = plot.workload.has_queues().then(gate::policies);
         let mut random = Random::new(seed, 6);
         let mut faults = plot.faults;
         let controllers =
             Controllers { daemon_set: !plot.workload.sets.is_empty(), ..Controllers::default() };
+        let policies = plot.workload.plugins.clone();
+        let policies = policies.map(|plan| Plugins { sets: plan.sets, calls: Calls::default() });
         let count = if faults.strikes(Fault::SecondProcess, 0) { 2 } else { 1 };
         let processes = ACTORS[..count].iter().map(|actor| Process::new(*actor, &mut random)).collect();
         Self {
+            seed,
             engine,
             now_ms: 0,
             agenda: Agenda::default(),
@@ -263,7 +295,11 @@ impl<'engine> World<'engine> {
             record: Record::new(plot.is_traced),
             script: plot.script,
             plot_mutant: plot.mutant,
+            gate,
             controllers,
+            policies,
+            swaps: 0,
+            asked: BTreeMap::new(),
             cuts: plot.cuts,
             writes: 0,
             steps: 0,
@@ -286,7 +322,22 @@ impl<'engine> World<'engine> {
             let at_ms = if process == 0 { self.random.below(2_000) } else { self.random.spread(1, 60_000) };
             self.agenda.add(at_ms, Happening::Start { process });
         }
+        self.begin_swaps();
         self.digest(None);
+    }
+
+    /// Puts down when each process is told of other plugins: in their order, each a while after they are there.
+    fn begin_swaps(&mut self) {
+        let Some(plugins) = &self.policies else { return };
+        let instants: Vec<u64> = plugins.sets.iter().map(|(at_ms, _)| *at_ms).collect();
+        let random = &mut Random::new(self.seed, 12);
+        for process in 0..self.processes.len() {
+            let mut told_ms = 0;
+            for (set, at_ms) in instants.iter().enumerate().skip(1) {
+                told_ms = (at_ms + random.spread(1, SWAPPED_WITHIN_MS)).max(told_ms);
+                self.agenda.add(told_ms, Happening::Swapped { process, set });
+            }
+        }
     }
 
     /// Goes on until nothing more is to happen.
@@ -355,6 +406,7 @@ impl<'engine> World<'engine> {
             }
             Happening::DrainEnds { process, incarnation } => self.drain_ends(process, incarnation),
             Happening::ClockIsRight { process } => self.set_clock(process, 0),
+            Happening::Swapped { process, set } => self.swap(process, set),
             Happening::Scripted { rule, commit } => self.follow_script(rule, commit.as_deref()),
             Happening::Turn(turn) => {
                 let mut turns = std::mem::take(&mut self.turns);
@@ -502,6 +554,8 @@ impl<'engine> World<'engine> {
             made: self.history.made().clone(),
             done: self.script.done(),
             record: self.record,
+            swaps: self.swaps,
+            asked: self.asked,
         }
     }
 }

@@ -1,6 +1,7 @@
-//! DaemonSets: the default core, and the twin, say the same as the core compiled in.
+//! DaemonSets: the default core, and the twin, say the same as the core compiled in, and a policy is asked the same.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -8,16 +9,16 @@ use serde_json::{Value, json};
 use windlass_core::daemon_set::naming;
 use windlass_core::kube::{CONTROLLER_REVISION_HASH_LABEL, Object, ObjectMeta, Time};
 use windlass_core::plan::{Action, DaemonSetAction, Plan};
-use windlass_core::policy::BuiltIn;
+use windlass_core::policy::{BuiltIn, Policy, backoff, rollout};
 use windlass_core::twin;
 use windlass_core::view::DaemonSetFlags;
 use windlass_host::Now;
 use windlass_host::cache::Cache;
 use windlass_host::engine::native::NativeEngine;
 use windlass_host::engine::wasm::{Options, WasmEngine};
-use windlass_host::engine::{Engine, Snapshot};
+use windlass_host::engine::{Engine, SharedPolicy, Snapshot};
 use windlass_host::key::Name;
-use windlass_host::snapshot::{self, Carried, Gathered, Look};
+use windlass_host::snapshot::{self, Carried, Gathered, Sight};
 use windlass_tests::arbitrary::{self, DaemonSetScene};
 
 #[test]
@@ -32,6 +33,59 @@ fn the_default_core_answers_for_daemon_sets_as_the_built_in_policy_does() {
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A policy that gives the same answer each time, and remembers what it was asked.
+struct Told {
+    answer: rollout::Answer,
+    asked: Mutex<Vec<rollout::Question>>,
+}
+
+impl Policy for Told {
+    fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer> {
+        BuiltIn::default().backoff(questions)
+    }
+
+    fn rollout(&self, questions: &[rollout::Question]) -> Vec<rollout::Answer> {
+        self.asked.lock().unwrap().extend_from_slice(questions);
+        vec![self.answer.clone(); questions.len()]
+    }
+}
+
+fn rollout_answer() -> impl Strategy<Value = rollout::Answer> {
+    let nodes = prop::collection::vec(0_u32..9, 0..6);
+    let update = (nodes, prop::option::of(0_u32..3), prop::option::of(1_000_u32..9_000));
+    let update =
+        update.prop_map(|(nodes, budget, ask_again_ms)| rollout::Update { nodes, budget, ask_again_ms });
+    let pause = rollout::Hold { reason: "later".to_owned(), ask_again_ms: 5_000 };
+    prop_oneof![
+        4 => update.prop_map(rollout::Answer::Update),
+        1 => Just(rollout::Answer::Pause(pause)),
+        1 => Just(rollout::Answer::Other("sideways".to_owned())),
+    ]
+}
+
+#[test]
+fn a_policy_of_rollouts_is_asked_and_heard_the_same_natively_and_as_wasm() {
+    let wasm = WasmEngine::embedded().expect("a core is built in: run `make core`");
+    let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
+    let asked_of = AtomicUsize::new(0);
+    let outcome = runner.run(&(arbitrary::daemon_set_snapshot(), rollout_answer()), |(snapshot, answer)| {
+        let snapshot = Snapshot::DaemonSet(snapshot);
+        let by = |engine: &dyn Engine| {
+            let told = Arc::new(Told { answer: answer.clone(), asked: Mutex::default() });
+            let policy: SharedPolicy = told.clone();
+            let plan = engine.reconcile(&snapshot, &policy);
+            let asked = std::mem::take(&mut *told.asked.lock().unwrap());
+            (plan, asked)
+        };
+        let (native, guest) = (by(&NativeEngine), by(&wasm));
+        asked_of.fetch_add(guest.1.len(), Ordering::Relaxed);
+        prop_assert_eq!(native, guest);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(asked_of.into_inner() > 0, "no snapshot of 2,000 made the core ask anything");
 }
 
 #[test]
@@ -77,7 +131,7 @@ fn gather(scene: &DaemonSetScene, alive: bool) -> Gathered {
     let live_owner = alive.then_some(windlass_core::view::LiveOwner::Alive);
     let carried = Carried { live_owner, ..Carried::default() };
     let name = Name::of(&scene.set.metadata);
-    snapshot::daemon_set(&cache, &name, &DaemonSetFlags::default(), now, &carried, &Look::Everywhere).unwrap()
+    snapshot::daemon_set(&cache, &name, &DaemonSetFlags::default(), now, &carried, &Sight::default()).unwrap()
 }
 
 /// A plan in a few words: its steps, what each follows, and the objects that it is about.

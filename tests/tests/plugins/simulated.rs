@@ -18,11 +18,11 @@ use super::set;
 /// Longest simulated time of a test, milliseconds.
 const UNTIL_MS: u64 = 4 * 3_600_000;
 
-fn simulate(manifest: &str, policies: Arc<PolicySet>) -> Simulation {
+pub(super) fn simulate(manifest: &str, policies: Arc<PolicySet>) -> Simulation {
     simulate_on(Arc::new(NativeEngine), manifest, policies)
 }
 
-fn simulate_on(engine: Arc<dyn Engine>, manifest: &str, policies: Arc<PolicySet>) -> Simulation {
+pub(super) fn simulate_on(engine: Arc<dyn Engine>, manifest: &str, policies: Arc<PolicySet>) -> Simulation {
     let documents = read_documents("test", manifest).unwrap();
     let options = Options {
         nodes: None,
@@ -30,6 +30,7 @@ fn simulate_on(engine: Arc<dyn Engine>, manifest: &str, policies: Arc<PolicySet>
         keep_changes: true,
         controller: Config { controllers: Controllers::ALL, ..Config::default() },
         policies,
+        plugins: None,
     };
     let mut simulation = Simulation::new(&documents, engine, options).unwrap();
     simulation.run_until(UNTIL_MS, &mut |_, _| {}).unwrap();
@@ -61,7 +62,7 @@ fn delays_s(simulation: &Simulation) -> Vec<i64> {
 }
 
 /// Messages of the Events of a reason, with how often each happened.
-fn events(simulation: &Simulation, reason: &str) -> Vec<(String, u32)> {
+pub(super) fn events(simulation: &Simulation, reason: &str) -> Vec<(String, u32)> {
     let of_reason = simulation.store().events().filter(|event| &*event.reason == reason);
     of_reason.map(|event| (event.message.to_string(), event.series.map_or(1, |(count, _)| count))).collect()
 }

@@ -40,6 +40,14 @@ pub(super) fn windlass(arguments: &[&str]) -> Result<Ended> {
     Ok(Ended { code: output.status.code(), stderr: String::from_utf8(output.stderr)? })
 }
 
+/// What `windlass` prints.
+#[cfg(feature = "wasm")]
+pub(super) fn output(arguments: &[&str]) -> Result<String> {
+    let output = command(arguments)?.stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// A wait that fails when [`PATIENCE`] is over, however much the log says meanwhile.
 #[expect(clippy::disallowed_types, reason = "a process is waited for, in real time")]
 struct Wait(std::time::Instant);

@@ -29,6 +29,7 @@ pub(crate) fn daemon_set_snapshot(snapshot: wit_daemon_set::Snapshot) -> DaemonS
         pods: columns(snapshot.pods),
         revisions: snapshot.revisions.into_iter().map(owned_revision).collect(),
         taken: snapshot.taken.map(taken),
+        rollout_policy: snapshot.rollout_policy.map(|keys| keys.into_iter().map(Into::into).collect()),
         live_owner: snapshot.live_owner.map(live_owner),
         memo: snapshot.memo,
     }

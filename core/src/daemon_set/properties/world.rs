@@ -10,9 +10,11 @@ use proptest::prelude::*;
 use super::super::fixture::{self, NOW_S, PLAIN};
 use super::super::history::{Holder, RevisionRow, Taken};
 use super::super::reconcile;
+use super::policy::Wild;
 use super::rules;
 use crate::kube::{IntOrPercent, PodPhase, Str};
 use crate::plan::{Action, DaemonSetAction, Needs, Plan, Read};
+use crate::policy::BuiltIn;
 use crate::view::{
     DaemonPodRow, DaemonSetSnapshot, DaemonSetView, GONE_NODE, LiveOwner, OwnedRevision, UpdateStrategy,
     pod_flag,
@@ -109,6 +111,7 @@ pub(super) struct World {
     failures: BTreeMap<Str, Failure>,
     failures_of: i64,
     next_pod: u32,
+    policy: Option<Wild>,
 }
 
 impl World {
@@ -128,12 +131,18 @@ impl World {
             failures: BTreeMap::new(),
             failures_of: 0,
             next_pod: 0,
+            policy: None,
         };
         world.set.status.observed_generation = 0;
         for node in 0..4 {
             world.nodes.insert(node_name(node), PLAIN);
         }
         world
+    }
+
+    /// The same where a policy of rollouts is bound.
+    pub(super) fn bound_to(policy: Wild) -> Self {
+        Self { policy: Some(policy), ..Self::new() }
     }
 
     /// The hash that a revision for the template gets.
@@ -179,6 +188,7 @@ impl World {
             self.taken.as_ref().filter(|hash| **hash == snapshot.set.template_hash).map(|_| taken);
         snapshot.live_owner = live_owner;
         snapshot.memo.clone_from(&self.memo);
+        snapshot.rollout_policy = self.policy.is_some().then(Vec::new);
         snapshot
     }
 
@@ -277,11 +287,11 @@ impl World {
 
     fn reconcile(&mut self, failing: u16) -> Result<Plan, TestCaseError> {
         let mut snapshot = self.snapshot(None);
-        let mut plan = reconcile(&snapshot).unwrap();
+        let mut plan = self.plan(&snapshot);
         rules::check(&plan, &snapshot)?;
         if plan.read == Some(Read::Owner) {
             snapshot = self.snapshot(Some(LiveOwner::Alive));
-            plan = reconcile(&snapshot).unwrap();
+            plan = self.plan(&snapshot);
             rules::check(&plan, &snapshot)?;
         }
         self.check_delays(&plan, &snapshot)?;
@@ -302,6 +312,13 @@ impl World {
         }
         self.memo.clone_from(&plan.memo);
         Ok(plan)
+    }
+
+    fn plan(&self, snapshot: &DaemonSetSnapshot) -> Plan {
+        match &self.policy {
+            Some(policy) => reconcile(snapshot, policy).unwrap(),
+            None => reconcile(snapshot, &BuiltIn::default()).unwrap(),
+        }
     }
 
     /// A failed Pod goes no sooner than the delay says that the failures before it on its node have earned.
@@ -421,6 +438,9 @@ impl World {
         if !is_readable(&self.set.max_unavailable) || !is_readable(&self.set.max_surge) {
             (self.set.max_unavailable, self.set.max_surge) = (Some(IntOrPercent::Int(2)), None);
             self.edit();
+        }
+        if let Some(policy) = &mut self.policy {
+            policy.answers.clear();
         }
         let mut looks = 0;
         loop {

@@ -328,6 +328,7 @@ fn snapshot(job: JobView, rows: &[PodRow]) -> JobSnapshot {
         pods,
         uncounted: UncountedPods::default(),
         live_owner: None,
+        admission: None,
         memo: Vec::new(),
     }
 }

@@ -62,6 +62,7 @@ fn build_rust(directory: &Path, output: &Path) -> Result<(), Failure> {
 {TOOLCHAIN}
 toolchain=$(choose_toolchain)
 if [ "$toolchain" = none ]; then no_toolchain 'windlass plugin build' 'the same'; exit 1; fi
+hide_paths
 rm -f "target/plugin/$toolchain/{MODULES}"/*.wasm
 cargo_build_guest "$toolchain" target/plugin/"$toolchain" --quiet --lib
 ls "target/plugin/$toolchain/{MODULES}"/*.wasm >target/plugin/module"#

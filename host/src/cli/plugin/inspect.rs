@@ -10,13 +10,13 @@ use windlass_host::plugin::wasm::inspect::{KNOWN_VERSION, inspect};
 
 use super::super::output;
 use super::super::values::Form;
-use super::{Failure, load, read};
+use super::{Failure, load, plugin_file, read};
 
 /// Flags of `windlass plugin inspect`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The plugin.
-    #[arg(value_name = "FILE")]
+    /// The plugin, or its directory.
+    #[arg(value_name = "PLUGIN")]
     file: PathBuf,
     /// Form of the result.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
@@ -49,9 +49,10 @@ struct Want {
 
 /// Inspects, and prints what was found.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let found = inspect(&read(&arguments.file)?);
-    let found = found.map_err(|fault| Failure::Failed(format!("{}: {fault}", arguments.file.display())))?;
-    let plugin = load(&arguments.file, Options::deterministic())?;
+    let file = plugin_file(&arguments.file);
+    let found = inspect(&read(&file)?);
+    let found = found.map_err(|fault| Failure::Failed(format!("{}: {fault}", file.display())))?;
+    let plugin = load(&file, Options::deterministic())?;
     let description = plugin.description();
     let schema = &description.settings_schema;
     let account = Account {

@@ -42,18 +42,22 @@ pub(super) enum Language {
 
 /// Makes the directory, and says what to do next.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let directory = arguments.parent.join(&arguments.name);
+    let directory = match arguments.parent.as_path() {
+        // As a person would write it.
+        here if here == Path::new(".") => PathBuf::from(&arguments.name),
+        parent => parent.join(&arguments.name),
+    };
     std::fs::create_dir(&directory).map_err(|error| {
         Failure::Failed(format!("cannot make the directory {}: {error}", directory.display()))
     })?;
     for (path, text) in files(arguments.language, arguments.decision) {
         write(&directory.join(path), &text.replace("__NAME__", &arguments.name))?;
     }
-    let (directory, name) = (directory.display(), &arguments.name);
+    let directory = directory.display();
     println!(
         "{directory} decides about {}. Next:\n  \
          windlass plugin build {directory}\n  \
-         windlass plugin test {directory}/{name}.wasm {directory}/cases.yaml",
+         windlass plugin test {directory}",
         arguments.decision.label()
     );
     Ok(())

@@ -1,86 +1,67 @@
-//! `windlass plugin test`: files of cases, each a question and what is expected of the plugin.
+//! `windlass plugin test`: files of cases, each a question or a whole scenario, and what is expected of the plugin.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod case;
+#[cfg(feature = "simulate")]
+mod history;
+#[cfg(feature = "simulate")]
+mod look;
+mod question;
+#[cfg(feature = "simulate")]
+mod scenario;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-use windlass_host::plugin::decision::Decision;
-use windlass_host::plugin::document::{Answer, Question};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use windlass_host::plugin::Plugin;
 use windlass_host::plugin::wasm::Options;
-use windlass_host::plugin::{LogLine, Plugin, PluginFault};
 
-use super::{Failure, load, log_text, read};
+use super::{Failure, load, plugin_file};
+use case::{Body, Case, cases};
+
+/// Most lines of a scenario's log that are shown where it fails; `--log` shows them all.
+const MAX_SHOWN_LOG_LINES: usize = 40;
+/// Name of the file of cases beside a plugin.
+const CASES: &str = "cases.yaml";
 
 /// Flags of `windlass plugin test`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The plugin.
-    #[arg(value_name = "FILE")]
+    /// The plugin, or its directory.
+    #[arg(value_name = "PLUGIN")]
     file: PathBuf,
-    /// Cases, a list in YAML or JSON: name, decision, settings, question, and of what is expected an answer, a
-    /// refusal, or settings-refused.
-    #[arg(value_name = "CASES", required = true, num_args = 1..)]
+    /// Files of cases, in YAML or JSON [default: cases.yaml beside the plugin].
+    #[arg(value_name = "CASES")]
     cases: Vec<PathBuf>,
-    /// Show what the plugin says in cases that pass as well.
+    /// Show in cases that pass, too, what the plugin logs, and of scenarios every change in the cluster.
     #[arg(long)]
     log: bool,
 }
 
-/// One case.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Case {
-    name: String,
-    decision: String,
-    /// The settings, a text or what is to be one.
-    #[serde(default)]
-    settings: Value,
-    #[serde(default = "nothing")]
-    question: Value,
-    expect: Expected,
-}
-
-/// What is expected.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Expected {
-    /// This answer.
-    Answer(Value),
-    /// An error in good order that has this text in it.
-    Refusal(String),
-    /// That the settings are refused, with this text in the message.
-    SettingsRefused(String),
-}
-
 /// How a case went.
 struct Verdict {
-    /// What is wrong, if anything is.
-    wrong: Option<String>,
-    log: Vec<LogLine>,
+    /// What is wrong, a part a line or several.
+    wrong: Vec<String>,
+    /// What the plugin said; of a scenario, what happened besides.
+    log: String,
 }
 
 /// Runs the cases, and prints how each went.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let plugin = load(&arguments.file, Options::deterministic())?;
+    let file = plugin_file(&arguments.file);
+    let files = match arguments.cases.as_slice() {
+        [] => vec![file.with_file_name(CASES)],
+        files => files.to_vec(),
+    };
+    // A slip of the pen in a later file is told before the first case is run.
+    let all: Vec<Vec<Case>> = files.iter().map(|file| cases(file)).collect::<Result<_, _>>()?;
+    let plugin = load(&file, Options::deterministic())?;
     let (mut passed, mut failed) = (0_usize, 0_usize);
-    for file in &arguments.cases {
-        for case in cases(file)? {
-            let verdict = judge(&*plugin, &case).map_err(|reason| {
-                Failure::Failed(format!("{}: the case {:?} is wrong: {reason}", file.display(), case.name))
-            })?;
-            let mut text = String::new();
-            // Writing to a String cannot fail.
-            let _ = match &verdict.wrong {
-                None => writeln!(text, "ok      {}", case.name),
-                Some(wrong) => writeln!(text, "FAILED  {}\n  {wrong}", case.name),
-            };
-            if arguments.log || verdict.wrong.is_some() {
-                text.push_str(&log_text(&verdict.log));
-            }
-            print!("{text}");
-            if verdict.wrong.is_some() { failed += 1 } else { passed += 1 }
-        }
+    for case in all.iter().flatten() {
+        let verdict = judge(&plugin, case).map_err(|reason| {
+            Failure::Failed(format!("{}: the case {:?} is wrong: {reason}", case.place, case.name))
+        })?;
+        print!("{}", told(case, &verdict, arguments.log));
+        if verdict.wrong.is_empty() { passed += 1 } else { failed += 1 }
     }
     if failed > 0 {
         return Err(Failure::Failed(format!("{failed} of {} cases failed", passed + failed)));
@@ -89,81 +70,37 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cases(file: &Path) -> Result<Vec<Case>, Failure> {
-    let shown = file.display();
-    let text = String::from_utf8(read(file)?)
-        .map_err(|_| Failure::Failed(format!("{shown} is no text: write the cases in YAML or JSON")))?;
-    let cases: Vec<Case> = serde_saphyr::from_str(&text).map_err(|error| {
-        let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        Failure::Failed(format!("{shown} is no list of cases: {first}"))
-    })?;
-    if cases.is_empty() {
-        return Err(Failure::Failed(format!("{shown} holds no case")));
+fn judge(plugin: &Arc<dyn Plugin>, case: &Case) -> Result<Verdict, String> {
+    match &case.body {
+        Body::Question(question) => Ok(question::judge(&**plugin, question)),
+        #[cfg(feature = "simulate")]
+        Body::Scenario(scenario) => scenario::judge(plugin, scenario, &case.place),
+        #[cfg(not(feature = "simulate"))]
+        Body::Scenario(_) => Err("this windlass was built without what simulates a cluster".to_owned()),
     }
-    Ok(cases)
 }
 
-/// Whether the plugin does what the case expects.
-fn judge(plugin: &dyn Plugin, case: &Case) -> Result<Verdict, String> {
-    let decision = Decision::of_label(&case.decision).ok_or_else(|| {
-        format!("{:?} is no decision: {}", case.decision, Decision::ALL.map(Decision::label).join(", "))
-    })?;
-    let settings = match &case.settings {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        settings => settings.to_string(),
+/// The lines that tell how a case went.
+fn told(case: &Case, verdict: &Verdict, with_log: bool) -> String {
+    let name = &case.name;
+    let mut text = if verdict.wrong.is_empty() {
+        format!("ok      {name}\n")
+    } else {
+        let wrong: String = verdict.wrong.iter().map(|wrong| format!("  {wrong}\n")).collect();
+        format!("FAILED  {name}\n{wrong}")
     };
-    let question = Question::read(decision, case.question.clone()).map_err(|fault| fault.to_string())?;
-    let expected = match &case.expect {
-        Expected::Answer(answer) => {
-            Some(Answer::read(decision, answer.clone()).map_err(|fault| format!("the answer: {fault}"))?)
+    if with_log {
+        text.push_str(&verdict.log);
+    } else if !verdict.wrong.is_empty() {
+        let lines: Vec<&str> = verdict.log.lines().collect();
+        let shown = lines.len().min(MAX_SHOWN_LOG_LINES);
+        for line in lines.iter().take(shown) {
+            text.push_str(line);
+            text.push('\n');
         }
-        Expected::Refusal(_) | Expected::SettingsRefused(_) => None,
-    };
-    let valid = plugin.validate_settings(decision, &settings);
-    let mut log = valid.log;
-    let result = match valid.result {
-        Ok(()) => {
-            let called = question.ask(plugin, &settings);
-            log.extend(called.log);
-            called.result
+        if lines.len() > shown {
+            text.push_str(&format!("  and {} lines more; --log shows them\n", lines.len() - shown));
         }
-        Err(fault) => Err(fault),
-    };
-    Ok(Verdict { wrong: difference(&case.expect, expected.as_ref(), &result), log })
-}
-
-/// What is other than expected, if anything is.
-fn difference(
-    expect: &Expected,
-    expected: Option<&Answer>,
-    result: &Result<Answer, PluginFault>,
-) -> Option<String> {
-    let (wanted, is_right) = match (expect, result) {
-        (Expected::Answer(answer), result) => {
-            (answer.to_string(), result.as_ref().ok().is_some_and(|answer| Some(answer) == expected))
-        }
-        (Expected::Refusal(text), result) => {
-            let right =
-                matches!(result, Err(PluginFault::Refused(message)) if message.contains(text.as_str()));
-            (format!("an error with {text:?} in it"), right)
-        }
-        (Expected::SettingsRefused(text), result) => {
-            let right = matches!(result, Err(PluginFault::SettingsRefused(message)) if message.contains(text.as_str()));
-            (format!("settings that are refused with {text:?}"), right)
-        }
-    };
-    if is_right {
-        return None;
     }
-    let got = match result {
-        Ok(answer) => answer.write().to_string(),
-        Err(fault) => format!("no answer: {fault}"),
-    };
-    Some(format!("expected {wanted}\n  got      {got}"))
-}
-
-/// The question that leaves out everything.
-fn nothing() -> Value {
-    json!({})
+    text
 }

@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use windlass_host::plugin::resource::{API_VERSION, PolicyBinding, PolicyPlugin};
 use windlass_host::simulate::manifest::Document;
 
 /// What the API server says of a document that holds unknown fields or values of another shape; kinds that are not
 /// served are left to those who know them.
-pub(super) fn refusal(document: &Document) -> Option<String> {
+pub(in crate::cli) fn refusal(document: &Document) -> Option<String> {
     let written: Value = serde_json::from_str(&document.text).ok()?;
     let text = |field: &str| written.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
@@ -22,11 +23,14 @@ pub(super) fn refusal(document: &Document) -> Option<String> {
         ("v1", "Pod") => problem::<Pod>(&written),
         ("v1", "Node") => problem::<Node>(&written),
         ("v1", "Namespace") => problem::<Namespace>(&written),
+        (API_VERSION, "PolicyPlugin") => problem::<PolicyPlugin>(&written),
+        (API_VERSION, "PolicyBinding") => problem::<PolicyBinding>(&written),
         _ => None,
     }?;
     let Document { place, title, .. } = document;
+    let version = version.rsplit('/').next().unwrap_or_default();
     Some(format!(
-        "{place}: {title} is refused: {kind} in version \"v1\" cannot be handled as a {kind}: {problem}"
+        "{place}: {title} is refused: {kind} in version {version:?} cannot be handled as a {kind}: {problem}"
     ))
 }
 
@@ -105,6 +109,25 @@ mod tests {
                  decoding error: unknown field \"spec.jobTemplate.spec.backofLimit\", unknown field \"spec.timezone\""
             )
         );
+    }
+
+    #[test]
+    fn a_slip_in_a_policy_is_told_and_what_is_right_passes() {
+        let binding = |more: &str| {
+            format!(
+                "apiVersion: policy.windlass.dev/v1alpha1\nkind: PolicyBinding\nmetadata: {{name: x}}\nspec:\n  decision: \
+                 backoff\n  plugin: p\n  settings: {{any: [1, {{b: c}}]}}\n  selector: {{matchLabels: {{}}}}\n{more}"
+            )
+        };
+        assert_eq!(told(&binding("  onFailure: Hold\n")), None);
+        let slip = told(&binding("  onfailure: Hold\n")).expect("a refusal");
+        assert!(
+            slip.contains("PolicyBinding in version \"v1alpha1\"")
+                && slip.ends_with("unknown field \"spec.onfailure\""),
+            "{slip}"
+        );
+        let word = told(&binding("  onFailure: Never\n")).expect("a refusal");
+        assert!(word.contains("unknown variant `Never`"), "{word}");
     }
 
     #[test]

@@ -1,14 +1,20 @@
-//! DaemonSets: which of them an event of a node wakes, and what becomes of a name that is taken.
+//! DaemonSets: which of them an event of a node wakes, what becomes of a name that is taken, and what a plugin that decides
+//! about rollouts is shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::kube::{
-    ApiStatus, ControllerRevision, DaemonSet, Kind, Node, Object, Pod, PodSpec, ResourceVersion,
+    ApiStatus, ControllerRevision, DaemonSet, DaemonSetSpec, Kind, LabelSelector, Node, Object, Pod, PodSpec,
+    ResourceVersion,
 };
 
 use super::{Harness, created, what};
-use crate::controller::{Config, Controllers};
+use crate::controller::{Command, Config, Controllers, Lane};
+use crate::engine::Snapshot;
 use crate::key::Key;
+use crate::plugin::fake::Fake;
+use crate::plugin::set::{Loaded, PolicySet};
 use crate::request::{DaemonSetOperation, Flow, Operation, Outcome, Request};
 use crate::watch::WatchBody;
 
@@ -167,4 +173,139 @@ fn a_name_that_anothers_revision_has_costs_one_collision() {
     assert_eq!(counts, [(None, 1), (Some(1), 1)], "raised once, and alone");
     let created = harness.machine.cache().revisions(&"default".into()).count();
     assert_eq!(created, 2);
+}
+
+/// A revision that the set of that name controls, with these data.
+fn revision_of(set: &str, name: &str, number: i64, data: &str) -> Object {
+    let text = format!(
+        r#"{{"metadata":{{"name":"{name}","namespace":"default","uid":"uid-{name}","resourceVersion":"180",
+            "labels":{{"app":"{set}","controller-revision-hash":"{name}"}},
+            "ownerReferences":[{{"apiVersion":"apps/v1","kind":"DaemonSet","name":"{set}",
+              "uid":"uid-{set}","controller":true,"blockOwnerDeletion":true}}]}},"revision":{number},"data":{data}}}"#
+    );
+    let revision = serde_json::from_str::<ControllerRevision>(&text).expect("a ControllerRevision");
+    Object::ControllerRevision(Arc::new(revision))
+}
+
+/// A set whose spec is changed by hand: no API server would take it any more.
+fn odd_set(name: &str, version: u64, change: impl FnOnce(&mut DaemonSetSpec)) -> Object {
+    let Object::DaemonSet(mut set) = set(name, version, None) else { panic!("no DaemonSet") };
+    change(Arc::make_mut(&mut Arc::make_mut(&mut set).spec));
+    Object::DaemonSet(set)
+}
+
+#[test]
+fn what_cannot_be_used_harms_no_other_set() {
+    let template = |name: &str, spec: &str| {
+        let text = format!(r#"{{"metadata":{{"labels":{{"app":"{name}"}}}},"spec":{spec}}}"#);
+        Some(Arc::from(serde_json::value::RawValue::from_string(text).expect("JSON")))
+    };
+    let affinity = |name: &str, terms: &str| {
+        let spec = format!(
+            r#"{{"affinity":{{"nodeAffinity":{{"requiredDuringSchedulingIgnoredDuringExecution":{{
+                "nodeSelectorTerms":{terms}}}}}}},"containers":[{{"name":"c","image":"i"}}]}}"#
+        );
+        template(name, &spec)
+    };
+    let bad_key = affinity("bad-key", r#"[{"matchExpressions":[{"key":"a b","operator":"Like"}]}]"#);
+    let no_terms = affinity("no-terms", r#""none""#);
+    let no_pod = template("no-pod", r#"["not","a","Pod"]"#);
+    let mut harness = harness();
+    harness.watched(node("n-1", "u-1", 150, "", ""));
+    for (number, data) in (3..).zip(["{}", r#"{"spec":["$patch"]}"#, "7", "null", r#""text""#]) {
+        harness.watched(revision_of("good", &format!("garbage-{number}"), number, data));
+    }
+    harness.watched(odd_set("all", 200, |spec| spec.selector = Some(LabelSelector::default())));
+    harness.watched(odd_set("bad-key", 201, |spec| spec.template = bad_key));
+    harness.watched(odd_set("no-terms", 202, |spec| spec.template = no_terms));
+    harness.watched(odd_set("no-pod", 203, |spec| spec.template = no_pod));
+    harness.watched(odd_set("no-template", 204, |spec| spec.template = None));
+    harness.watched(set("good", 205, None));
+    let mut version = 1_000;
+    let mut created = Vec::new();
+    let mut runs = 0;
+    for _ in 0..100 {
+        harness.pass(1_000);
+        runs += harness.run().len();
+        while let Some(request) = harness.request(Flow::Write) {
+            version += 1;
+            if let Operation::CreatePod(manifest) = &request.operation {
+                created.extend(manifest.metadata.controller().map(|owner| owner.name.to_string()));
+            }
+            let outcome = answered(&request, version);
+            harness.answer(&request, outcome);
+            runs += harness.run().len();
+        }
+    }
+    assert_eq!(created, ["good"]);
+    assert!(runs < 40, "nothing is tried over and over: {runs} runs");
+    let told: Vec<String> = std::iter::from_fn(|| harness.request(Flow::Event))
+        .filter_map(|request| match request.operation {
+            Operation::RecordEvent(event) if &*event.reason == "SelectingAll" => {
+                Some(event.regarding.name.to_string())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["all"]);
+}
+
+/// The set, bound to a plugin that decides about its rollouts.
+fn bound(set: Object) -> Object {
+    let Object::DaemonSet(set) = set else { panic!("{set:?}") };
+    let mut set = DaemonSet::clone(&set);
+    let annotations = Arc::make_mut(&mut set.metadata.annotations);
+    annotations.insert("policy.windlass.dev/rollout".into(), "p".into());
+    Object::DaemonSet(Arc::new(set))
+}
+
+#[test]
+fn a_set_whose_rollouts_a_plugin_decides_is_shown_all_nodes_and_one_that_is_not_what_changed() {
+    let (mut harness, mut version) = (harness(), 1_000);
+    let plugin = Fake::for_rollouts("p", 1, &["zone"]);
+    let policies = Arc::new(PolicySet::new([Loaded::new(Arc::new(plugin))]));
+    harness.machine.handle_command(harness.now(), Command::Policies(policies));
+    let taint = r#"{"key":"a","effect":"NoSchedule"}"#;
+    let node = |number: u64| {
+        node(
+            &format!("n-{number}"),
+            &format!("u-{number}"),
+            300 + number,
+            r#""zone":"z","disk":"ssd""#,
+            taint,
+        )
+    };
+    harness.watched(node(1));
+    harness.watched(node(2));
+    harness.watched(set("alone", 201, None));
+    harness.watched(bound(set("bound", 202, None)));
+    settle(&mut harness, &mut version);
+    harness.watched(node(3));
+    harness.pass(1_000);
+    let shown = harness.run().into_iter().map(|run| {
+        let Snapshot::DaemonSet(snapshot) = &*run.snapshot else { panic!("{:?}", run.key) };
+        let labels: Vec<_> = snapshot.shapes.iter().map(|shape| shape.labels.len()).collect();
+        (run.key, (snapshot.nodes.name.len(), labels, snapshot.rollout_policy.clone()))
+    });
+    let shown: BTreeMap<_, _> = shown.collect();
+    assert_eq!(shown[&key("alone")], (1, vec![0], None));
+    assert_eq!(shown[&key("bound")], (3, vec![1], Some(vec!["zone".into()])));
+}
+
+#[test]
+fn a_bound_set_runs_in_the_lane_of_plugins_and_is_looked_at_when_its_plugin_is_another() {
+    let (mut harness, mut version) = (harness(), 1_000);
+    harness.watched(bound(set("bound", 202, None)));
+    let now = harness.now();
+    assert!(harness.machine.poll_run(now, Lane::BuiltIn).is_none());
+    settle(&mut harness, &mut version);
+    let load = |harness: &mut Harness, digest| {
+        let loaded = Loaded::new(Arc::new(Fake::for_rollouts("p", digest, &[])));
+        let command = Command::Policies(Arc::new(PolicySet::new([loaded])));
+        harness.machine.handle_command(harness.now(), command);
+        harness.run().into_iter().map(|run| run.key).collect::<Vec<_>>()
+    };
+    assert_eq!(load(&mut harness, 1), [key("bound")]);
+    assert_eq!(load(&mut harness, 1), [], "it is the same");
+    assert_eq!(load(&mut harness, 2), [key("bound")]);
 }

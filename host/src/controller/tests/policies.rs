@@ -80,6 +80,94 @@ fn other_plugins_are_asked_at_once_where_they_are_others() {
     assert_eq!(harness.run().len(), 1);
 }
 
+/// A machine that knows two Jobs of the plugin `p`, each with a Pod that failed, and the plugin.
+fn two_jobs(answer: Result<Answer, PluginFault>) -> (Harness, Arc<Fake>) {
+    let annotations = r#","annotations":{"policy.windlass.dev/backoff":"p"}"#;
+    let other = job("other", 7, annotations, "", r#""startTime":"2026-01-01T00:00:00Z""#);
+    let pods = vec![pod("work-1", "work", 8, "Failed"), pod("other-1", "other", 8, "Failed")];
+    let mut harness = Harness::new(vec![bound_job(7), other], pods);
+    let plugin = load(&mut harness, 1, answer);
+    (harness, plugin)
+}
+
+/// Loads a version of the plugin `p`.
+fn load(harness: &mut Harness, digest: u8, answer: Result<Answer, PluginFault>) -> Arc<Fake> {
+    let plugin = Arc::new(Fake::new("p", digest, answer));
+    let set = Arc::new(PolicySet::new([Loaded::new(plugin.clone())]));
+    let now = harness.now();
+    harness.machine.handle_command(now, Command::Policies(set));
+    plugin
+}
+
+/// Lets a run ask, and end without a plan.
+fn ask(harness: &mut Harness, run: &Run) {
+    let _plan = NativeEngine.reconcile(&run.snapshot, &run.policy);
+    end(harness, run);
+}
+
+fn end(harness: &mut Harness, run: &Run) {
+    let fault = crate::engine::EngineFault::Trapped(String::new());
+    let now = harness.now();
+    harness.machine.handle_run(now, run.id, Err(fault));
+    harness.take_notices();
+}
+
+/// The next run of a Job; runs of others that are due are left under way.
+fn run_of(harness: &mut Harness, name: &str) -> Run {
+    // Whatever failed before.
+    harness.machine.queue.wake(&key(name), 0);
+    std::iter::from_fn(|| harness.next_run()).find(|run| run.key == key(name)).expect("a run")
+}
+
+fn key(name: &str) -> crate::key::Key {
+    crate::key::Key::Job(crate::key::Name { namespace: "default".into(), name: name.into() })
+}
+
+/// How often the plugin was asked for an answer.
+fn asked(plugin: &Fake) -> usize {
+    plugin.asked.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[test]
+fn what_an_old_version_did_says_nothing_of_the_new_one() {
+    let (mut harness, _) = two_jobs(Err(PluginFault::TookTooLong));
+    // The first Job asks the old version, which takes its time.
+    let late = run_of(&mut harness, "work");
+    let _plan = NativeEngine.reconcile(&late.snapshot, &late.policy);
+    let new = load(&mut harness, 2, Err(PluginFault::TookTooLong));
+    for _ in 0..FAILURES_IN_A_ROW {
+        let run = run_of(&mut harness, "other");
+        ask(&mut harness, &run);
+    }
+    assert_eq!(asked(&new), 5);
+    end(&mut harness, &late);
+    let run = run_of(&mut harness, "other");
+    ask(&mut harness, &run);
+    assert_eq!(asked(&new), 5, "it is in quarantine");
+}
+
+#[test]
+fn a_call_for_which_there_was_no_room_leaves_the_trial_to_whoever_has_it() {
+    let (mut harness, plugin) = two_jobs(Err(PluginFault::TookTooLong));
+    // It began before the quarantine, and ends while another has the trial.
+    let late = run_of(&mut harness, "work");
+    for _ in 0..FAILURES_IN_A_ROW {
+        let run = run_of(&mut harness, "other");
+        ask(&mut harness, &run);
+    }
+    harness.pass(11_000);
+    let trial = run_of(&mut harness, "other");
+    plugin.answer_with(Err(PluginFault::Busy));
+    let _plan = NativeEngine.reconcile(&late.snapshot, &late.policy);
+    end(&mut harness, &late);
+    let before = asked(&plugin);
+    let another = run_of(&mut harness, "work");
+    ask(&mut harness, &another);
+    assert_eq!(asked(&plugin), before, "one run tries it, not two");
+    ask(&mut harness, &trial);
+    assert_eq!(asked(&plugin), before + 1);
+}
+
 #[test]
 fn a_failure_is_told_once_and_brings_a_quarantine() {
     let mut harness = harness(Err(PluginFault::TookTooLong));

@@ -18,6 +18,7 @@ mod generated {
                 import windlass:backoff/ask@0.1.0;
                 import windlass:schedule/ask@0.1.0;
                 import windlass:missed-runs/ask@0.1.0;
+                import windlass:rollout/ask@0.1.0;
                 export windlass:core/job@0.1.0;
                 export windlass:core/cron-job@0.1.0;
                 export windlass:core/daemon-set@0.1.0;
@@ -31,5 +32,6 @@ pub(super) use generated::exports::windlass::core::{cron_job, daemon_set, job};
 pub(super) use generated::windlass::backoff::types as backoff;
 pub(super) use generated::windlass::core::types;
 pub(super) use generated::windlass::missed_runs::types as missed_runs;
+pub(super) use generated::windlass::rollout::types as rollout;
 pub(super) use generated::windlass::schedule::types as schedule;
 pub(super) use generated::{Guest, GuestPre};

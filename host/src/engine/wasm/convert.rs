@@ -6,7 +6,7 @@ mod daemon_set;
 pub(super) use cron_job::{
     cron_job_snapshot, missed_runs_answer, missed_runs_question, schedule_answer, schedule_question,
 };
-pub(super) use daemon_set::daemon_set_snapshot;
+pub(super) use daemon_set::{daemon_set_snapshot, rollout_answer, rollout_question};
 
 use windlass_core::fault::Fault;
 use windlass_core::kube::{
@@ -18,8 +18,8 @@ use windlass_core::plan::{
 };
 use windlass_core::policy::backoff;
 use windlass_core::view::{
-    CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner, OrphanOwner,
-    OrphanSnapshot, PodColumns, UncountedPods,
+    Admission, CompletionModeView, FailedPod, JobFlags, JobSnapshot, JobStatusView, JobView, LiveOwner,
+    OrphanOwner, OrphanSnapshot, PodColumns, UncountedPods,
 };
 
 use super::bindings::{backoff as wit_backoff, job as wit_job, types as wit};
@@ -33,6 +33,7 @@ pub(super) fn job_snapshot(snapshot: &JobSnapshot) -> wit_job::Snapshot {
         pods: columns(&snapshot.pods),
         uncounted: uncounted(&snapshot.uncounted),
         live_owner: snapshot.live_owner.map(live_owner),
+        admission: snapshot.admission.as_ref().map(admission),
         memo: snapshot.memo.clone(),
     }
 }
@@ -108,6 +109,14 @@ pub(super) fn answer(answer: backoff::Answer) -> wit_backoff::Answer {
             ask_again_ms: hold.ask_again_ms,
         }),
         backoff::Answer::Other(name) => wit_backoff::Answer::Other(name),
+    }
+}
+
+fn admission(admission: &Admission) -> wit_job::Admission {
+    match admission {
+        Admission::Granted => wit_job::Admission::Granted,
+        Admission::Held => wit_job::Admission::Held,
+        Admission::Refused(why) => wit_job::Admission::Refused((&**why).into()),
     }
 }
 

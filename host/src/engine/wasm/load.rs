@@ -5,7 +5,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use windlass_core::CONTRACT_VERSION;
 
-use super::bindings::{GuestPre, backoff, missed_runs, schedule};
+use super::bindings::{GuestPre, backoff, missed_runs, rollout, schedule};
 use super::limits::{self, CallState};
 use super::{Budget, CoreFault, MEMORY_BYTES, Options, convert};
 
@@ -14,8 +14,12 @@ const CONTRACT: &str = "windlass:core";
 /// What a core exports, each as `windlass:core/NAME@VERSION`.
 const EXPORTS: [&str; 4] = ["job", "cron-job", "daemon-set", "twin"];
 /// What a core may import: the questions that this host answers.
-const IMPORTS: [&str; 3] =
-    ["windlass:backoff/ask@0.1.0", "windlass:schedule/ask@0.1.0", "windlass:missed-runs/ask@0.1.0"];
+const IMPORTS: [&str; 4] = [
+    "windlass:backoff/ask@0.1.0",
+    "windlass:schedule/ask@0.1.0",
+    "windlass:missed-runs/ask@0.1.0",
+    "windlass:rollout/ask@0.1.0",
+];
 /// Core instances of one component instance: the module, and the two that wit-component adds for imports.
 const CORE_INSTANCES: u32 = 4;
 /// Bytes of linear memory that a pool slot keeps mapped between calls, so that the next call takes no page
@@ -127,7 +131,7 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), CoreFault
 /// What a core may import, bound to the policy of the call.
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
-    let [backoff_ask, schedule_ask, missed_runs_ask] = IMPORTS;
+    let [backoff_ask, schedule_ask, missed_runs_ask, rollout_ask] = IMPORTS;
     linker.instance(backoff_ask)?.func_wrap(
         "ask",
         limits::import(|state: &CallState, (questions,): (Vec<backoff::Question>,)| {
@@ -150,6 +154,14 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
             let questions: Vec<_> = questions.into_iter().map(convert::missed_runs_question).collect();
             let answers = state.policy.missed_runs(&questions);
             (answers.into_iter().map(convert::missed_runs_answer).collect::<Vec<_>>(),)
+        }),
+    )?;
+    linker.instance(rollout_ask)?.func_wrap(
+        "ask",
+        limits::import(|state: &CallState, (questions,): (Vec<rollout::Question>,)| {
+            let questions: Vec<_> = questions.into_iter().map(convert::rollout_question).collect();
+            let answers = state.policy.rollout(&questions);
+            (answers.into_iter().map(convert::rollout_answer).collect::<Vec<_>>(),)
         }),
     )?;
     Ok(linker)

@@ -32,7 +32,7 @@ impl Drop for Directory {
 }
 
 fn look(library: &mut Library, directory: &Path, at_once: bool) -> Update {
-    library.look(&directory::files(directory).expect("a directory"), at_once)
+    library.look(&directory::offers(directory).expect("a directory"), at_once)
 }
 
 fn digests(set: &PolicySet) -> Vec<(String, u8)> {

@@ -6,6 +6,7 @@ use windlass_core::kube::Job;
 use windlass_core::policy::BuiltIn;
 
 use super::*;
+use crate::plugin::binding::Rule;
 use crate::plugin::circuit::FAILURES_IN_A_ROW;
 use crate::plugin::fake::Fake;
 
@@ -29,15 +30,15 @@ fn ask(policy: &BoundPolicy, questions: usize) -> Vec<backoff::Answer> {
 fn bind(plugin: &Arc<Fake>, subject: &Subject) -> Arc<BoundPolicy> {
     let built_in: SharedPolicy = Arc::new(BuiltIn::default());
     let set = PolicySet::new([Loaded::new(plugin.clone())]);
-    set.bind(subject, &built_in, NOW, &mut Circuits::default()).expect("a plugin is bound")
+    set.bind(subject, &built_in, NOW, &mut Circuits::default(), &|_| None).expect("a plugin is bound")
 }
 
 #[test]
 fn an_object_without_annotations_has_no_policy_of_its_own() {
     let built_in: SharedPolicy = Arc::new(BuiltIn::default());
     let set = PolicySet::default();
-    assert!(set.bind(&job(""), &built_in, NOW, &mut Circuits::default()).is_none());
-    assert!(set.bind(&Subject::Orphan, &built_in, NOW, &mut Circuits::default()).is_none());
+    assert!(set.bind(&job(""), &built_in, NOW, &mut Circuits::default(), &|_| None).is_none());
+    assert!(set.bind(&Subject::Orphan, &built_in, NOW, &mut Circuits::default(), &|_| None).is_none());
 }
 
 #[test]
@@ -83,13 +84,20 @@ fn settings_are_validated_once_and_refused_ones_never_reach_the_plugin() {
     let plugin = Arc::new(plugin);
     let set = PolicySet::new([Loaded::new(plugin.clone())]);
     let built_in: SharedPolicy = Arc::new(BuiltIn::default());
+    let mut ran = Vec::new();
     for settings in ["{}", "[]", "{}", "[]"] {
         let subject = bound_to("p", &format!(r#","policy.windlass.dev/backoff-settings":"{settings}""#));
-        let policy = set.bind(&subject, &built_in, NOW, &mut Circuits::default()).expect("a plugin is bound");
+        let policy = set
+            .bind(&subject, &built_in, NOW, &mut Circuits::default(), &|_| None)
+            .expect("a plugin is bound");
         ask(&policy, 1);
-        let is_refused = matches!(policy.take_calls()[0].fault, Some(PluginFault::SettingsRefused(_)));
+        let call = policy.take_calls().remove(0);
+        let is_refused = matches!(call.fault, Some(PluginFault::SettingsRefused(_)));
         assert_eq!(is_refused, settings == "{}");
+        ran.push(call.ran);
     }
+    // Whoever is not called did nothing well: a refusal that is known says nothing for the plugin.
+    assert_eq!(ran, [true, true, false, true]);
     let counts = [&plugin.validated, &plugin.asked].map(|count| count.load(Ordering::Relaxed));
     assert_eq!(counts, [2, 2]);
 }
@@ -98,11 +106,48 @@ fn settings_are_validated_once_and_refused_ones_never_reach_the_plugin() {
 fn one_run_asks_plugins_only_so_often() {
     let plugin = Arc::new(Fake::new("p", 1, Ok(backoff::Answer::RetryAfterMs(5))));
     let policy = bind(&plugin, &bound_to("p", ""));
-    for _ in 0..MAX_CALLS {
+    // The look at the settings is a call, too.
+    for _ in 1..MAX_CALLS {
         assert_eq!(ask(&policy, 1), [backoff::Answer::RetryAfterMs(5)]);
     }
     assert_eq!(ask(&policy, 1), [backoff::Answer::RetryAfterMs(10_000)]);
     assert_eq!(policy.take_calls().pop().and_then(|call| call.fault), Some(PluginFault::TooManyCalls));
+}
+
+#[test]
+fn a_run_whose_plugins_took_long_asks_no_more_of_them() {
+    let mut plugin = Fake::new("p", 1, Ok(backoff::Answer::RetryAfterMs(5)));
+    plugin.took_us = Some(MAX_TIME_US / 2);
+    let policy = bind(&Arc::new(plugin), &bound_to("p", ""));
+    let answers: Vec<_> = (0..3).flat_map(|_| ask(&policy, 1)).collect();
+    let [soon, late] = [5, 10_000].map(backoff::Answer::RetryAfterMs);
+    assert_eq!(answers, [soon.clone(), soon, late]);
+    assert_eq!(policy.take_calls().pop().and_then(|call| call.fault), Some(PluginFault::NoTimeLeft));
+}
+
+#[test]
+fn an_object_is_served_only_where_the_plugin_may_and_a_rule_is_recorded() {
+    let plugin = Arc::new(Fake::new("p", 1, Ok(backoff::Answer::RetryAfterMs(5))));
+    let rule = Rule {
+        name: Name { namespace: "ops".into(), name: "soon".into() },
+        decision: Decision::Backoff,
+        selector: None,
+        plugin: "p".into(),
+        settings: Str::default(),
+        priority: 0,
+        on_failure: OnFailure::Fail,
+    };
+    let built_in: SharedPolicy = Arc::new(BuiltIn::default());
+    for (namespace, fault) in [("ops", None), ("shop", Some(PluginFault::NotForNamespace))] {
+        let namespaces = BTreeSet::from([namespace.into()]);
+        let loaded = Loaded::for_namespaces(plugin.clone(), Some(namespaces));
+        let set = PolicySet::new([loaded]).with_rules(Arc::new(Rules::new([rule.clone()])));
+        let policy =
+            set.bind(&job(""), &built_in, NOW, &mut Circuits::default(), &|_| None).expect("it is bound");
+        ask(&policy, 1);
+        let call = policy.take_calls().pop().expect("a call");
+        assert_eq!((call.fault, call.rule), (fault, Some(rule.name.clone())));
+    }
 }
 
 #[test]
@@ -116,7 +161,7 @@ fn a_plugin_in_quarantine_is_not_asked() {
     let set = PolicySet::new([Loaded::new(plugin.clone())]);
     let bind = |circuits: &mut Circuits, monotonic_ms| {
         let now = Now { monotonic_ms, ..NOW };
-        set.bind(&bound_to("p", ""), &built_in, now, circuits).expect("a plugin is bound")
+        set.bind(&bound_to("p", ""), &built_in, now, circuits, &|_| None).expect("a plugin is bound")
     };
     let policy = bind(&mut circuits, 1);
     assert_eq!(ask(&policy, 1), [backoff::Answer::RetryAfterMs(10_000)]);

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
 use super::bindings::{
     admission_policy, backoff_policy, meta, missed_runs_policy, rollout_policy, schedule_policy,
 };
 use super::convert;
-use super::engine::{Budget, PluginEngine, TICK_MS};
+use super::engine::{Budget, Options, PluginEngine, TICK_MS};
 use super::fault;
 use super::limits::{CallState, HOSTCALL_BYTES};
 use crate::plugin::decision::Decision;
 use crate::plugin::load::LoadFault;
-use crate::plugin::{Called, Cost, Description, Identity, Plugin, PluginFault, admission, rollout};
+use crate::plugin::{Called, Cost, Description, Identity, Plugin, PluginFault, admission};
 
 /// Most bytes of a description: its schema and all else.
 const MAX_DESCRIPTION_BYTES: usize = 64 << 10;
@@ -23,10 +23,13 @@ const MAX_DESCRIPTION_BYTES: usize = 64 << 10;
 /// A plugin that is compiled and linked.
 pub(super) struct WasmPlugin {
     engine: Arc<PluginEngine>,
+    options: Options,
     linked: InstancePre<CallState>,
     identity: Identity,
     description: Description,
     exports: Exports,
+    /// How long it took to load it, where time is measured.
+    pub(super) loaded_in_us: Option<u64>,
 }
 
 /// Where the exports of a component are.
@@ -43,13 +46,14 @@ impl WasmPlugin {
     /// Finds the exports of `linked`, checks their types, and asks the plugin what it is.
     pub(super) fn new(
         engine: Arc<PluginEngine>,
+        options: Options,
         linked: InstancePre<CallState>,
         identity: Identity,
     ) -> Result<Self, LoadFault> {
         let exports =
             Exports::of(&linked, &identity).map_err(|error| LoadFault::WrongType(format!("{error:#}")))?;
         let description = Description::default();
-        let mut plugin = Self { engine, linked, identity, description, exports };
+        let mut plugin = Self { engine, options, linked, identity, description, exports, loaded_in_us: None };
         plugin.check_types()?;
         let described = plugin
             .call(|store, instance| plugin.exports.meta.load(&mut *store, instance)?.call_describe(store));
@@ -81,7 +85,7 @@ impl WasmPlugin {
         &self,
         body: impl FnOnce(&mut Store<CallState>, &Instance) -> wasmtime::Result<R>,
     ) -> Called<R> {
-        let options = &self.engine.options;
+        let options = &self.options;
         let mut store = Store::new(&self.engine.wasmtime, CallState::new(options.memory_bytes));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -125,6 +129,10 @@ impl Plugin for WasmPlugin {
 
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn loaded_in_us(&self) -> Option<u64> {
+        self.loaded_in_us
     }
 
     fn validate_settings(&self, decision: Decision, settings: &str) -> Called<()> {

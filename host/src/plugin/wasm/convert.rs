@@ -1,12 +1,12 @@
 //! Between the core's questions and answers and those of wit/policy, field by field.
 
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
 use super::bindings::{
     admission as wit_admission, backoff as wit_backoff, meta as wit_meta, missed_runs as wit_missed_runs,
     rollout as wit_rollout, schedule as wit_schedule,
 };
-use crate::plugin::{Description, admission, rollout};
+use crate::plugin::{Description, admission};
 
 pub(super) fn description(description: wit_meta::Description) -> Description {
     let wit_meta::Description { name, version, settings_schema, wants, extra } = description;

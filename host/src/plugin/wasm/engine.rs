@@ -13,6 +13,7 @@ use super::inspect::inspect;
 use super::limits::{CallState, TABLE_ELEMENTS};
 use crate::engine::wasm::Ticker;
 use crate::plugin::load::{LoadFault, Loader};
+use crate::plugin::resource::Limits;
 use crate::plugin::{Identity, Plugin};
 
 /// Default time of a call, milliseconds.
@@ -74,6 +75,18 @@ impl Options {
     pub fn deterministic() -> Self {
         Self { budget: Budget::Fuel(FUEL), ..Self::default() }
     }
+
+    /// These, as far as `limits` say nothing else. A limit of time is none of fuel, and memory is never more than the
+    /// pool has.
+    fn within(self, limits: Limits) -> Self {
+        let budget = match (self.budget, limits.deadline_ms) {
+            (Budget::TimeMs(_), Some(deadline_ms)) => Budget::TimeMs(deadline_ms),
+            (budget, _) => budget,
+        };
+        let memory_bytes =
+            limits.memory_bytes.map_or(self.memory_bytes, |bytes| bytes.min(self.memory_bytes));
+        Self { budget, memory_bytes, ..self }
+    }
 }
 
 /// Loads plugins, and is what they run on.
@@ -127,7 +140,8 @@ impl PluginEngine {
 
 impl Loader for Arc<PluginEngine> {
     /// Inspects, compiles, instantiates and describes.
-    fn load(&self, name: &str, bytes: &[u8]) -> Result<Arc<dyn Plugin>, LoadFault> {
+    fn load_within(&self, name: &str, bytes: &[u8], limits: Limits) -> Result<Arc<dyn Plugin>, LoadFault> {
+        let began_us = self.options.clock.map(|clock| clock());
         let inspection = inspect(bytes)?;
         let digest = inspection.digest;
         let component =
@@ -140,7 +154,10 @@ impl Loader for Arc<PluginEngine> {
         };
         let linked = self.linker.instantiate_pre(&component);
         let linked = linked.map_err(|error| LoadFault::WrongType(format!("{error:#}")))?;
-        Ok(Arc::new(WasmPlugin::new(self.clone(), linked, identity)?))
+        let options = self.options.within(limits);
+        let mut plugin = WasmPlugin::new(self.clone(), options, linked, identity)?;
+        plugin.loaded_in_us = options.clock.zip(began_us).map(|(clock, began)| clock().saturating_sub(began));
+        Ok(Arc::new(plugin))
     }
 }
 

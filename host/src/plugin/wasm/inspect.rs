@@ -1,6 +1,5 @@
 //! What a plugin is, read from its bytes before anything is compiled.
 
-use sha2::{Digest as _, Sha256};
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
 use crate::plugin::Digest;
@@ -58,13 +57,19 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadFault> {
     }
     // What the names promise is worth nothing where the bytes are not valid.
     Validator::new().validate_all(bytes).map_err(|error| LoadFault::NotAComponent(error.to_string()))?;
-    let digest = Digest(Sha256::digest(bytes).into());
+    let digest = Digest::of(bytes);
     Ok(Inspection { digest, size_bytes, decisions, imports, exports })
 }
+
+/// How WebAssembly begins.
+const MAGIC: &[u8] = b"\0asm";
 
 /// Names of what the component imports and exports, those of the components inside it left out.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadFault> {
     let not_a_component = |reason: &dyn ToString| LoadFault::NotAComponent(reason.to_string());
+    if !bytes.starts_with(MAGIC) {
+        return Err(not_a_component(&"it does not begin as WebAssembly does"));
+    }
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {

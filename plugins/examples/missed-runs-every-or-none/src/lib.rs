@@ -1,4 +1,4 @@
-//! Runs every missed run of a CronJob that is not too late, or none.
+//! Runs every missed run of a CronJob that is not too late, or none but the one that is due now.
 
 use windlass_plugin::missed_runs::{Answer, MissedRuns, Question};
 use windlass_plugin::settings;
@@ -6,10 +6,12 @@ use windlass_plugin::settings;
 settings! {
     /// Which runs are made.
     pub struct Settings {
-        /// Every run that is not too late, or none.
+        /// Every run that is not too late, or none but the one that is due now.
         run: Run = Run::Every,
         /// Most runs that are made; the latest ones where more were missed.
         at_most: u32 = 24,
+        /// Seconds after its instant for which a run is due, and not missed yet.
+        due_s: u32 = 60,
     }
 }
 
@@ -26,13 +28,20 @@ impl MissedRuns for EveryOrNone {
 
     fn decide(settings: &Settings, question: &Question) -> Result<Answer, String> {
         Ok(Answer::Run(match settings.run {
-            Run::None => Vec::new(),
+            Run::None => due(settings.due_s, question),
             Run::Every => positions(settings.at_most, question),
         }))
     }
 }
 
 windlass_plugin::export!(EveryOrNone: MissedRuns);
+
+/// Position of the latest run, if it is due: a question is asked of every run, and not only of those that are late.
+fn due(due_s: u32, question: &Question) -> Vec<u32> {
+    let latest = question.missed_s.iter().zip(0_u32..).last();
+    let due = latest.filter(|(at_s, _)| question.now_s.saturating_sub(**at_s) < due_s);
+    due.map(|(_, position)| position).into_iter().collect()
+}
 
 /// Positions of the runs that are not too late, rising; of more than `at_most` the latest.
 fn positions(at_most: u32, question: &Question) -> Vec<u32> {
@@ -68,7 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn none_is_none() {
-        assert_eq!(asked(&Settings { run: Run::None, ..Settings::default() }, None), Answer::Run(vec![]));
+    fn none_of_those_that_were_missed_is_made_but_one_that_is_due() {
+        let asked = |due_s| asked(&Settings { run: Run::None, due_s, ..Settings::default() }, None);
+        assert_eq!(asked(20), Answer::Run(vec![]));
+        assert_eq!(asked(21), Answer::Run(vec![3]), "and no earlier one, though it was not made");
     }
 }

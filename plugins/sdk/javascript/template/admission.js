@@ -1,5 +1,5 @@
 // __NAME__: lets so many Jobs of a queue run at once.
-import { readQuestions, readSettings, schemaOf } from "./windlass.js";
+import { answers, readSettings, schemaOf } from "./windlass.js";
 
 const defaults = { jobs: 10 };
 
@@ -18,7 +18,7 @@ export const policy = {
   // One answer a question, in their order. What is thrown means that there is no answer, and says why.
   decide(settings, questions) {
     const bound = readSettings(settings, defaults);
-    return readQuestions(questions).map((question) => answer(bound, question));
+    return answers(questions, (question) => answer(bound, question));
   },
 };
 

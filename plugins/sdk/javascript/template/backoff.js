@@ -1,5 +1,5 @@
 // __NAME__: doubles the delay after each failure, with jitter.
-import { jitter, readQuestions, readSettings, schemaOf } from "./windlass.js";
+import { answers, jitter, log, readSettings, schemaOf } from "./windlass.js";
 
 const defaults = { baseMs: 10000 };
 
@@ -18,7 +18,7 @@ export const policy = {
   // One answer a question, in their order. What is thrown means that there is no answer, and says why.
   decide(settings, questions) {
     const bound = readSettings(settings, defaults);
-    return readQuestions(questions).map((question) => answer(bound, question));
+    return answers(questions, (question) => answer(bound, question));
   },
 };
 
@@ -28,6 +28,8 @@ const MAX_MS = 600000;
 function answer(settings, question) {
   if (question.exitCode === 2) return { tag: "stop", val: "exit code 2 means wrong usage" };
   const doubled = settings.baseMs * 2 ** Math.min(question.failures - 1, 20);
-  const delayMs = Math.min(doubled, MAX_MS);
-  return { tag: "retry-after-ms", val: jitter(question.seed).between(Math.floor(delayMs / 2), delayMs) };
+  const longestMs = Math.min(doubled, MAX_MS);
+  const delayMs = jitter(question.seed).between(Math.floor(longestMs / 2), longestMs);
+  log.detail(`failure ${question.failures}: ${delayMs} ms of ${longestMs}`);
+  return { tag: "retry-after-ms", val: delayMs };
 }

@@ -1,5 +1,5 @@
 // __NAME__: fires once an hour.
-import { readQuestions, readSettings, schemaOf, u32 } from "./windlass.js";
+import { answers, readSettings, schemaOf } from "./windlass.js";
 
 const defaults = { minute: 30 };
 
@@ -19,7 +19,7 @@ export const policy = {
   // One answer a question, in their order. What is thrown means that there is no answer, and says why.
   decide(settings, questions) {
     const bound = readSettings(settings, defaults);
-    return readQuestions(questions).map((question) => answer(bound, question));
+    return answers(questions, (question) => answer(bound, question));
   },
 };
 
@@ -35,6 +35,6 @@ function answer(settings, question) {
   const count = Math.max(last - first + 1, 0);
   const kept = Math.min(count, limit);
   const start = latest ? last - kept + 1 : first;
-  const atS = Array.from({ length: kept }, (_, n) => u32((start + n) * HOUR_S + offsetS));
+  const atS = Array.from({ length: kept }, (_, n) => (start + n) * HOUR_S + offsetS);
   return { tag: "fires", val: { atS, more: count > kept } };
 }

@@ -1,11 +1,28 @@
 // What plugins in JavaScript share. A plugin has no clock, no randomness and no memory: every call is its first.
+import { log as record } from "windlass:plugin/log@0.1.0";
+
+/** Messages for people, in the host's log: `log.information("...")`. There is no console. */
+export const log = {
+  error: (message) => record(0, message),
+  warning: (message) => record(1, message),
+  information: (message) => record(2, message),
+  detail: (message) => record(3, message),
+};
 
 /**
- * The questions, with every number that the contract calls u32 as one: componentize-qjs 0.4 gives those of 2^31 and
- * more, such as seeds and instants after January 2038, as negative numbers.
+ * One answer a question, in their order. Of a mistake in `answer` the log says where it is, and the host what it is.
+ *
+ * componentize-qjs 0.4 gives numbers of 2^31 and more, such as seeds and instants after January 2038, as negative
+ * ones, and takes them so; here every number that the contract calls u32 is one, and has to be one.
  */
-export function readQuestions(questions) {
-  return questions.map((question) => unsigned("question", question));
+export function answers(questions, answer) {
+  try {
+    return questions.map((question) => carried("answer", answer(unsigned("question", question))));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    log.error(`${error.name}: ${error.message}\n${error.stack}`);
+    throw `${error.name}: ${error.message}`;
+  }
 }
 
 function unsigned(name, value) {
@@ -17,9 +34,17 @@ function unsigned(name, value) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unsigned(key, item)]));
 }
 
-/** `number` as an answer has to carry it where it may be 2^31 or more, for the same reason. */
-export function u32(number) {
-  return number | 0;
+function carried(name, value) {
+  if (name === "answer" && typeof value?.tag !== "string") {
+    throw new TypeError(`an answer is { tag, val }, and this is ${JSON.stringify(value)}`);
+  }
+  if (typeof value === "number") {
+    if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return value | 0;
+    throw new RangeError(`${name} is a whole number from 0 to 4294967295, and this is ${value}`);
+  }
+  if (Array.isArray(value)) return value.map((item) => carried(name, item));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, carried(key, item)]));
 }
 
 /**

@@ -3,7 +3,7 @@
 from wit_world.exports.meta import Description
 from wit_world.imports.types import Answer, Answer_Hold, Answer_Start, Hold, Question
 
-from windlass import read_settings, schema_of
+from windlass import answers, read_settings, schema_of
 
 DEFAULTS = {"jobs": 10}
 
@@ -21,7 +21,7 @@ class Policy:
     def decide(self, settings: str, questions: list[Question]) -> list[Answer]:
         """One answer a question, in their order. Err(why) means that there is none."""
         bound = read_settings(settings, DEFAULTS)
-        return [answer(bound, question) for question in questions]
+        return answers(questions, lambda question: answer(bound, question))
 
 
 def answer(settings: dict, question: Question) -> Answer:

@@ -3,7 +3,7 @@
 from wit_world.exports.meta import Description
 from wit_world.imports.types import Answer, Answer_RetryAfterMs, Answer_Stop, Question
 
-from windlass import Jitter, read_settings, schema_of
+from windlass import Jitter, answers, log, read_settings, schema_of
 
 DEFAULTS = {"baseMs": 10_000}
 
@@ -21,7 +21,7 @@ class Policy:
     def decide(self, settings: str, questions: list[Question]) -> list[Answer]:
         """One answer a question, in their order. Err(why) means that there is none."""
         bound = read_settings(settings, DEFAULTS)
-        return [answer(bound, question) for question in questions]
+        return answers(questions, lambda question: answer(bound, question))
 
 
 # Longest delay, milliseconds.
@@ -31,5 +31,7 @@ MAX_MS = 600_000
 def answer(settings: dict, question: Question) -> Answer:
     if question.exit_code == 2:
         return Answer_Stop("exit code 2 means wrong usage")
-    delay_ms = min(settings["baseMs"] * 2 ** min(question.failures - 1, 20), MAX_MS)
-    return Answer_RetryAfterMs(Jitter(question.seed).between(delay_ms // 2, delay_ms))
+    longest_ms = min(settings["baseMs"] * 2 ** min(question.failures - 1, 20), MAX_MS)
+    delay_ms = Jitter(question.seed).between(longest_ms // 2, longest_ms)
+    log.detail(f"failure {question.failures}: {delay_ms} ms of {longest_ms}")
+    return Answer_RetryAfterMs(delay_ms)

@@ -4,7 +4,7 @@ from componentize_py_types import Err
 from wit_world.exports.meta import Description
 from wit_world.imports.types import Answer, Answer_Fires, Firing, Question
 
-from windlass import read_settings, schema_of
+from windlass import answers, read_settings, schema_of
 
 DEFAULTS = {"minute": 30}
 
@@ -24,7 +24,7 @@ class Policy:
     def decide(self, settings: str, questions: list[Question]) -> list[Answer]:
         """One answer a question, in their order. Err(why) means that there is none."""
         bound = read_settings(settings, DEFAULTS)
-        return [answer(bound, question) for question in questions]
+        return answers(questions, lambda question: answer(bound, question))
 
 
 # Seconds of an hour.

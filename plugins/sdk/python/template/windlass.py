@@ -3,8 +3,57 @@
 import json
 
 from componentize_py_types import Err
+from wit_world.imports.log import log as _record
 
 _MASK = 0xFFFFFFFF
+
+
+class log:
+    """Messages for people, in the host's log: `log.information("...")`. There is no standard output to print to."""
+
+    @staticmethod
+    def error(message: str) -> None:
+        _record(0, message)
+
+    @staticmethod
+    def warning(message: str) -> None:
+        _record(1, message)
+
+    @staticmethod
+    def information(message: str) -> None:
+        _record(2, message)
+
+    @staticmethod
+    def detail(message: str) -> None:
+        _record(3, message)
+
+
+def answers(questions: list, answer) -> list:
+    """One answer a question, in their order. Of a mistake in `answer` the log says where it is, and the host what."""
+    try:
+        return [_checked(answer(question)) for question in questions]
+    except Err:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        log.error(told + _places(error.__traceback__))
+        raise Err(told)
+
+
+def _checked(answer):
+    if not type(answer).__name__.startswith("Answer_"):
+        raise TypeError(f"an answer is one of the classes Answer_..., and this is {answer!r}")
+    return answer
+
+
+def _places(traceback) -> str:
+    """Where a traceback has been; the module of that name would look for files, and there are none."""
+    places = ""
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places += f"\n  {code.co_filename}:{traceback.tb_lineno}, in {code.co_name}"
+        traceback = traceback.tb_next
+    return places
 
 
 class Jitter:

@@ -1,7 +1,7 @@
 //! __NAME__: doubles the delay after each failure, with jitter.
 
 use windlass_plugin::backoff::{Answer, Backoff, Question};
-use windlass_plugin::{jitter, settings};
+use windlass_plugin::{jitter, log, settings};
 
 settings! {
     /// What a binding may set, in JSON `{"baseMs": 10000}`.
@@ -23,9 +23,11 @@ impl Backoff for Plugin {
         if question.exit_code == Some(2) {
             return Ok(Answer::Stop("exit code 2 means wrong usage".to_owned()));
         }
-        let doubled = settings.base_ms.saturating_mul(1 << (question.failures - 1).min(20));
-        let delay_ms = doubled.min(MAX_MS);
-        Ok(Answer::RetryAfterMs(jitter(question.seed).between(delay_ms / 2, delay_ms)))
+        let doubled = settings.base_ms.saturating_mul(1 << question.failures.saturating_sub(1).min(20));
+        let longest_ms = doubled.min(MAX_MS);
+        let delay_ms = jitter(question.seed).between(longest_ms / 2, longest_ms);
+        log::detail(&format!("failure {}: {delay_ms} ms of {longest_ms}", question.failures));
+        Ok(Answer::RetryAfterMs(delay_ms))
     }
 }
 

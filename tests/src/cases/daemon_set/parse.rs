@@ -30,6 +30,7 @@ pub(super) fn apply(line: &str, world: &mut DaemonWorld) -> Result<()> {
         "gone" => objects::gone(world, rest)?,
         "status" => pairs(rest).try_for_each(|(key, value)| status(world, key, value))?,
         "flags" => pairs(rest).try_for_each(|(key, value)| flag(world, key, value))?,
+        "policy" => world.policy.apply(rest)?,
         "live" => world.carried.live_owner = Some(live(rest)?),
         "memo" if rest == "lost" => world.carried.memo.clear(),
         "memo" => {
@@ -43,8 +44,9 @@ pub(super) fn apply(line: &str, world: &mut DaemonWorld) -> Result<()> {
         }
         "show" if rest == "pods" => world.shows.pods = true,
         "show" if rest == "revision" => world.shows.revision = true,
+        "show" if rest == "question" => world.shows.question = true,
         _ => bail!(
-            "a line begins with one of now, set, template, node, pod, revision, gone, status, flags, live, memo, plan, show"
+            "a line begins with one of now, set, template, node, pod, revision, gone, status, flags, policy, live, memo, plan, show"
         ),
     }
     Ok(())

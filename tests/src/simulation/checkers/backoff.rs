@@ -7,14 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_core::kube::{Pod, PodPhase, Uid};
 use windlass_core::plan::{Action, Plan};
+use windlass_core::policy::backoff;
 use windlass_host::controller::Run;
 use windlass_host::engine::Snapshot;
 use windlass_host::key::Key;
+use windlass_host::plugin::decision::Decision;
 use windlass_host::request::RequestId;
 
 use super::Violation;
 use super::ledger::Ledger;
 use super::observer::Observer;
+use super::plugins::plugin_of;
+use crate::simulation::plugins::{Answers, Asked, Questions};
 use crate::simulation::view::{Sight, View};
 
 /// Delay of the first retry, milliseconds; each further one waits twice as long (upstream: DefaultJobPodFailureBackOff).
@@ -35,7 +39,7 @@ pub(super) struct Failures {
 pub(super) fn runs(
     observer: &mut Observer,
     run: &Run,
-    plan: Option<&Plan>,
+    (plan, asked): (Option<&Plan>, &[Asked]),
     ledger: &Ledger,
 ) -> Result<(), Violation> {
     let (Key::Job(name), Snapshot::Job(snapshot), Some(plan)) = (&run.key, &*run.snapshot, plan) else {
@@ -43,6 +47,8 @@ pub(super) fn runs(
     };
     let Some(job) = observer.view.job(&name.name).cloned() else { return Ok(()) };
     let uid = &job.metadata.uid;
+    let is_bound = plugin_of(&job.metadata.annotations, Decision::Backoff).is_some();
+    let said = if is_bound { said(asked) } else { BTreeMap::new() };
     let indexes = plan.steps.iter().flat_map(|step| match &step.action {
         Action::CreatePods(slots) => slots.as_slice(),
         _ => &[],
@@ -52,7 +58,7 @@ pub(super) fn runs(
         Err(Violation::new("J7", why))
     };
     if job.spec.backoff_limit_per_index.is_some() {
-        let due = due_by_index(&observer.view, uid);
+        let due = due_by_index(&observer.view, uid, &said);
         for index in indexes.filter_map(|slot| slot.index) {
             if let Some(due_ms) = due.get(&index).filter(|due_ms| **due_ms > snapshot.now_ms) {
                 return early(format!("index {index}"), *due_ms);
@@ -70,7 +76,7 @@ pub(super) fn runs(
     };
     let failures = observer.failures.entry(uid.clone()).or_default();
     failures.note(&observer.view, uid, is_new, (observer.identity, &observer.statuses), ledger);
-    let due_ms = failures.due_ms();
+    let due_ms = failures.due_ms(said.get(&None).copied());
     if indexes.count() > 0 && due_ms > snapshot.now_ms {
         return early(format!("failure {}", failures.pods.len()), due_ms);
     }
@@ -121,15 +127,39 @@ impl Failures {
         self.pods.extend(new);
     }
 
-    /// The delay counts from the latest end of those that were noted last.
-    fn due_ms(&self) -> i64 {
+    /// The delay counts from the latest end of those that were noted last; it is what a plugin `said`, if one did.
+    fn due_ms(&self, said: Option<i64>) -> i64 {
         let count = i64::try_from(self.pods.len()).unwrap_or(i64::MAX);
-        self.pods.values().max().map_or(0, |(_, last_s)| last_s * 1000 + delay_ms(count))
+        let delay_ms = said.unwrap_or_else(|| delay_ms(count));
+        self.pods.values().max().map_or(0, |(_, last_s)| (last_s * 1000).saturating_add(delay_ms))
     }
 }
 
+/// The delays that a plugin said instead of those that are built in, milliseconds, by index: for ever, where there is to
+/// be no other try for now. What it was allowed to say is P2's matter.
+fn said(asked: &[Asked]) -> BTreeMap<Option<u32>, i64> {
+    let mut said: BTreeMap<Option<u32>, i64> = BTreeMap::new();
+    for batch in asked {
+        let (Questions::Backoff(questions), Answers::Backoff(answers)) = (&batch.questions, &batch.told)
+        else {
+            continue;
+        };
+        for (question, answer) in questions.iter().zip(answers) {
+            let delay_ms = match answer {
+                backoff::Answer::RetryAfterMs(delay_ms) => i64::from(*delay_ms),
+                backoff::Answer::Stop(_) | backoff::Answer::Hold(_) => i64::MAX,
+                backoff::Answer::NotCounted | backoff::Answer::Other(_) => continue,
+            };
+            said.entry(question.index)
+                .and_modify(|least| *least = (*least).min(delay_ms))
+                .or_insert(delay_ms);
+        }
+    }
+    said
+}
+
 /// When each index whose Pod failed may be tried again.
-fn due_by_index(view: &View, job: &Uid) -> BTreeMap<u32, i64> {
+fn due_by_index(view: &View, job: &Uid, said: &BTreeMap<Option<u32>, i64>) -> BTreeMap<u32, i64> {
     let mut due: BTreeMap<u32, i64> = BTreeMap::new();
     for pod in view.pods_of(job) {
         let sight = Sight::of(pod);
@@ -138,14 +168,15 @@ fn due_by_index(view: &View, job: &Uid) -> BTreeMap<u32, i64> {
             continue;
         };
         let count = i64::from(sight.index_failures) + i64::from(sight.index_ignored_failures) + 1;
-        let due_ms = ended_s * 1000 + delay_ms(count);
+        let delay_ms = said.get(&Some(sight.index)).copied().unwrap_or_else(|| delay_ms(count));
+        let due_ms = (ended_s * 1000).saturating_add(delay_ms);
         // Of two failed Pods of one index either may be the one that counts.
         due.entry(sight.index).and_modify(|earliest| *earliest = (*earliest).min(due_ms)).or_insert(due_ms);
     }
     due
 }
 
-fn delay_ms(failures: i64) -> i64 {
+pub(super) fn delay_ms(failures: i64) -> i64 {
     let doublings = u32::try_from(failures - 1).unwrap_or(0).min(20);
     (BASE_MS << doublings).min(MAX_MS)
 }

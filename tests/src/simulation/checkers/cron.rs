@@ -12,14 +12,18 @@ use windlass_core::kube::{
     ObjectMeta, ResourceVersion, Time, Uid, cron_job_row, cron_job_view,
 };
 use windlass_core::plan::{Action, Plan};
+use windlass_core::policy::{missed_runs, schedule};
 use windlass_core::view::{CronJobSnapshot, JobState};
 use windlass_host::controller::Run;
 use windlass_host::engine::Snapshot;
 use windlass_host::key::Key;
+use windlass_host::plugin::decision::Decision;
 use windlass_host::request::{ObjectRef, Operation, Propagation, Request};
 
 use super::Violation;
 use super::observer::Observer;
+use super::plugins::plugin_of;
+use crate::simulation::plugins::{Answers, Asked, Questions};
 use crate::simulation::view::KnownCronJob;
 
 /// The zone that stands for "no zone" in a run.
@@ -47,10 +51,18 @@ pub(super) struct Seen {
     surplus: BTreeSet<Uid>,
     creates: bool,
     asked: BTreeSet<i64>,
+    /// The instants that a plugin named, where one decides when the schedule fires.
+    fires: Option<BTreeSet<i64>>,
+    /// The missed instants that a plugin chose, where one decides which are to be run.
+    chosen: Option<BTreeSet<i64>>,
 }
 
 /// A process takes up a key.
-pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) -> Result<(), Violation> {
+pub(super) fn runs(
+    observer: &mut Observer,
+    run: &Run,
+    (plan, asked): (Option<&Plan>, &[Asked]),
+) -> Result<(), Violation> {
     let (Key::CronJob(name), Snapshot::CronJob(snapshot)) = (&run.key, &*run.snapshot) else { return Ok(()) };
     let now_s = snapshot.now_ms.div_euclid(1_000);
     // An edit lies in the past, whatever the clock showed when it was seen.
@@ -67,7 +79,8 @@ pub(super) fn runs(observer: &mut Observer, run: &Run, plan: Option<&Plan>) -> R
     looked.extend(jobs.iter().filter_map(|job| instant_of(&known.cron_job, &job.metadata)));
     observer.crons.remove(&name.name);
     if let Some(plan) = plan {
-        let seen = Seen::of(observer, &known, &jobs, now_s, plan);
+        let mut seen = Seen::of(observer, &known, &jobs, now_s, plan);
+        seen.hear(&known.cron_job, asked);
         observer.crons.insert(name.name.clone(), seen);
     }
     Ok(())
@@ -231,7 +244,16 @@ impl Seen {
             surplus: surplus(&known.cron_job.spec, jobs),
             creates: plan.steps.iter().any(|step| matches!(step.action, Action::CreateJobs(_))),
             asked: BTreeSet::new(),
+            fires: None,
+            chosen: None,
         }
+    }
+
+    /// Takes in what plugins said of the CronJob; what they were allowed to say is P2's matter.
+    fn hear(&mut self, cron_job: &CronJob, asked: &[Asked]) {
+        let is_bound = |decision| plugin_of(&cron_job.metadata.annotations, decision).is_some();
+        self.fires = is_bound(Decision::Schedule).then(|| asked.iter().flat_map(fired).collect());
+        self.chosen = is_bound(Decision::MissedRuns).then(|| asked.iter().flat_map(chosen).collect());
     }
 
     /// Whether there may be a Job for the instant `at_s`.
@@ -240,9 +262,10 @@ impl Seen {
             let why = format!("{at_s} is not after {:?}, which is known to have had a Job", self.last_s);
             return Err(("K1", why));
         }
-        let Some(schedule) = schedule_of(&self.spec).filter(|_| self.spec.suspend != Some(true)) else {
+        let schedule = schedule_of(&self.spec);
+        if self.spec.suspend == Some(true) || schedule.is_none() && self.fires.is_none() {
             return Err(("K2", "is asked for without a schedule".to_owned()));
-        };
+        }
         if at_s > self.now_s || at_s <= self.created_s {
             let why = format!("{at_s} lies before {} or after {}", self.created_s, self.now_s);
             return Err(("K2", why));
@@ -255,7 +278,17 @@ impl Seen {
             return Err(("K4", format!("{at_s} is {} s late, with {deadline_s:?}", self.now_s - at_s)));
         }
         let since_s = self.last_s.map_or(self.created_s, |last_s| last_s.max(self.created_s));
-        let latest = schedule.latest(since_s, self.now_s, u32::MAX).at_s;
+        let latest = match (&self.fires, schedule) {
+            (Some(fires), _) => fires.range(..=self.now_s).copied().collect(),
+            (None, Some(schedule)) => schedule.latest(since_s, self.now_s, u32::MAX).at_s,
+            (None, None) => Vec::new(),
+        };
+        if let Some(chosen) = &self.chosen {
+            return match chosen.contains(&at_s) && latest.contains(&at_s) {
+                true => Ok(()),
+                false => Err(("K2", format!("{at_s} is none of {chosen:?}, which the plugin chose"))),
+            };
+        }
         if !latest.contains(&at_s) {
             return Err(("K2", format!("the schedule does not fire at {at_s}")));
         }
@@ -271,6 +304,44 @@ impl Seen {
         let replaces = self.creates && self.spec.concurrency_policy == ConcurrencyPolicy::Replace;
         self.surplus.contains(uid) || replaces && self.unfinished.iter().any(|job| job.uid == *uid)
     }
+}
+
+/// The instants that have passed, as the core was told in answer to questions about schedules. What a plugin names as the
+/// next one, and lies in the past, is none of them.
+fn fired(batch: &Asked) -> Vec<i64> {
+    let (Questions::Schedule(questions), Answers::Schedule(told)) = (&batch.questions, &batch.told) else {
+        return Vec::new();
+    };
+    let instants = |(question, answer): (&schedule::Question, &schedule::Answer)| {
+        // What a later version means is not known, and the built-in answer stands in for it.
+        let answer = match answer {
+            schedule::Answer::Other(_) => schedule::built_in(question),
+            answer => answer.clone(),
+        };
+        match answer {
+            schedule::Answer::Fires(firing) => firing.at_s,
+            schedule::Answer::Refused(_) | schedule::Answer::Other(_) => Vec::new(),
+        }
+    };
+    let of_the_past = questions.iter().zip(told).filter(|(question, _)| question.latest);
+    of_the_past.flat_map(instants).map(i64::from).collect()
+}
+
+/// The instants that the core was told in answer to questions about missed runs.
+fn chosen(batch: &Asked) -> Vec<i64> {
+    let (Questions::MissedRuns(questions), Answers::MissedRuns(told)) = (&batch.questions, &batch.told)
+    else {
+        return Vec::new();
+    };
+    let instants = |(question, answer): (&missed_runs::Question, &missed_runs::Answer)| -> Vec<u32> {
+        let positions = match (answer, missed_runs::built_in(question)) {
+            (missed_runs::Answer::Run(positions), _) => positions.clone(),
+            (missed_runs::Answer::Other(_), missed_runs::Answer::Run(positions)) => positions,
+            (missed_runs::Answer::Other(_), missed_runs::Answer::Other(_)) => Vec::new(),
+        };
+        positions.iter().filter_map(|position| question.missed_s.get(*position as usize)).copied().collect()
+    };
+    questions.iter().zip(told).flat_map(instants).map(i64::from).collect()
 }
 
 /// The ended Jobs beyond the limits: the oldest, by their start.

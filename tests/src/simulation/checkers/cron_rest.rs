@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use windlass_core::kube::{ConcurrencyPolicy, CronJob, CronJobSpec, Job, JobManifest, Kind, Object, Uid};
 use windlass_core::view::JobState;
+use windlass_host::plugin::decision::Decision;
 use windlass_sandbox::Store;
 
 use super::Violation;
 use super::cron::{instant_of, schedule_of, state};
 use super::cron_ledger::{CronLedger, CronRecord, JobLife};
+use super::plugins::{plugin_of, waits_for_ever};
 use crate::simulation::cluster::Cluster;
 
 /// How long after the last fault something may still be late, milliseconds: a key that failed waits for a minute at
@@ -28,7 +30,7 @@ pub(super) fn check(
     store: &Store,
     cluster: &Cluster,
     ledger: &CronLedger,
-    calm_ms: u64,
+    (calm_ms, swapped_ms): (u64, u64),
 ) -> Result<(), Violation> {
     for object in store.objects(Kind::CronJob) {
         let Object::CronJob(cron_job) = object else { continue };
@@ -40,7 +42,18 @@ pub(super) fn check(
     let start_ms = store.unix_ms().saturating_sub_unsigned(store.now_ms());
     let settled_ms = if calm_ms == 0 { SEEN_AFTER_MS } else { calm_ms + SETTLED_AFTER_MS };
     let times = Times { start_ms, settled_ms, end_ms: store.now_ms() };
-    ledger.crons().try_for_each(|record| times.check(record, ledger, cluster))
+    // Whoever listens to plugins is where their schedule is once the last of them answers as the built-in policies do.
+    let settled_ms = settled_ms.max(swapped_ms + SETTLED_AFTER_MS);
+    let bound_times = Times { settled_ms, ..times };
+    ledger.crons().try_for_each(|record| {
+        let annotations = &record.cron_job.metadata.annotations;
+        let mut decisions = [Decision::Schedule, Decision::MissedRuns].into_iter();
+        if waits_for_ever(annotations) {
+            return Ok(());
+        }
+        let is_bound = decisions.any(|decision| plugin_of(annotations, decision).is_some());
+        if is_bound { &bound_times } else { &times }.check(record, ledger, cluster)
+    })
 }
 
 fn jobs_of(store: &Store, uid: &Uid) -> Vec<Arc<Job>> {
@@ -90,6 +103,7 @@ fn check_status(cron_job: &CronJob, jobs: &[Arc<Job>]) -> Result<(), Violation> 
 }
 
 /// When what holds, milliseconds since the start but for the start itself.
+#[derive(Clone, Copy)]
 struct Times {
     /// Wall clock at the start, milliseconds since the Unix epoch.
     start_ms: i64,

@@ -168,7 +168,11 @@ fn stale_part(
     }
     let placement: &Placement = &template.placement;
     let shown = Shown::of(observer, snapshot, set);
-    let (shapes, nodes) = node_columns(shown.nodes.iter().map(|node| &***node), placement);
+    if snapshot.rollout_policy.is_some() && !shown.left_out.is_empty() {
+        return Some("nodes that a policy is to be asked about");
+    }
+    let keys = snapshot.rollout_policy.as_deref().unwrap_or_default();
+    let (shapes, nodes) = node_columns(shown.nodes.iter().map(|node| &***node), placement, keys);
     if snapshot.shapes != shapes || snapshot.nodes != nodes {
         return Some("nodes");
     }

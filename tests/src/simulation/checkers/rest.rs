@@ -7,6 +7,7 @@ use windlass_sandbox::Store;
 
 use super::counting::parse_indexes;
 use super::ledger::Ledger;
+use super::plugins::waits_for_ever;
 use super::{Violation, ownership};
 use crate::simulation::cluster::Cluster;
 use crate::simulation::view::Sight;
@@ -100,6 +101,9 @@ fn check_job(job: &Job, store: &Store, cluster: &Cluster) -> Result<(), Violatio
     }
     if job.spec.active_deadline_seconds.is_some() {
         return wrong("J8", "has a deadline that is never kept".to_owned());
+    }
+    if waits_for_ever(&job.metadata.annotations) {
+        return Ok(());
     }
     if cluster.pods_end(name) && parallelism > 0 {
         return wrong("V2", format!("has not ended, with {} of its Pods active", active.len()));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass_core::kube::{CronJob, CronJobSpec, Job, JobManifest, Kind, Object, Str};
+use windlass_core::kube::{CronJob, CronJobSpec, Job, JobManifest, Kind, Labels, Object, Str};
 use windlass_host::request::{Operation, Outcome, Propagation};
 use windlass_sandbox::{Commit, Store};
 
@@ -37,7 +37,14 @@ impl Story {
     ) -> Self {
         let mut spec = spec(schedule);
         change(&mut spec);
-        let plan = CronPlan { name: NAME.into(), spec: Arc::new(spec), created_ms: 100, is_old: false, fate };
+        let plan = CronPlan {
+            name: NAME.into(),
+            spec: Arc::new(spec),
+            created_ms: 100,
+            is_old: false,
+            fate,
+            annotations: Labels::new(),
+        };
         let workload = &mut self.plot.workload;
         workload.start_unix_ms = START_S * 1_000;
         workload.crons.push(plan);

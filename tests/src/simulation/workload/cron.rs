@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use serde_json::value::RawValue;
-use windlass_core::kube::{ConcurrencyPolicy, CronJob, CronJobSpec, JobTemplate, ObjectMeta, Str};
+use windlass_core::kube::{ConcurrencyPolicy, CronJob, CronJobSpec, JobTemplate, Labels, ObjectMeta, Str};
 use windlass_sandbox::Propagation;
 
 use super::{Deed, EDITION_ANNOTATION, NAMESPACE, PodFate, Workload};
@@ -36,6 +36,8 @@ pub struct CronPlan {
     pub is_old: bool,
     /// How the Pods of its Jobs fare.
     pub fate: PodFate,
+    /// Its annotations.
+    pub annotations: Labels,
 }
 
 /// Something that people do to a CronJob, or in its way.
@@ -242,8 +244,12 @@ pub fn set_edition(spec: &mut CronJobSpec, edition: u64) {
 /// The CronJob of a plan, as whoever applies its manifest sends it.
 #[must_use]
 pub fn manifest(plan: &CronPlan) -> CronJob {
-    let metadata =
-        ObjectMeta { name: plan.name.clone(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
+    let metadata = ObjectMeta {
+        name: plan.name.clone(),
+        namespace: NAMESPACE.into(),
+        annotations: Arc::new(plan.annotations.clone()),
+        ..ObjectMeta::default()
+    };
     CronJob { metadata, spec: plan.spec.clone(), ..CronJob::default() }
 }
 
@@ -273,7 +279,14 @@ fn plan(seed: u64, random: &mut Random, pace: &Pace, zone: Option<&str>, positio
         lots: None,
     };
     let created_ms = random.below(90_000);
-    CronPlan { name: format!("cron-{position}").into(), spec: Arc::new(spec), created_ms, is_old, fate }
+    CronPlan {
+        name: format!("cron-{position}").into(),
+        spec: Arc::new(spec),
+        created_ms,
+        is_old,
+        fate,
+        annotations: Labels::new(),
+    }
 }
 
 fn schedule(random: &mut Random, pace: &Pace) -> &'static str {

@@ -3,19 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use windlass_core::kube::Kind;
+use windlass_core::kube::{Job, Kind};
 use windlass_core::plan::Plan;
 use windlass_host::controller::{Command, Controller, Lane, Run, RunId};
 use windlass_host::engine::{EngineFault, SharedPolicy};
+use windlass_host::key::Key;
+use windlass_host::plugin::admission::queue_of;
+use windlass_host::plugin::set::{Loaded, PolicySet};
 use windlass_host::request::{Flow, RequestId, Term};
 use windlass_sandbox::Actor;
 
 use super::watches::Stream;
-use super::{Happening, World, config};
+use super::{Happening, Plugins, World, config};
 use crate::simulation::checkers::Violation;
 use crate::simulation::faults::Fault;
-use crate::simulation::mutants::{self, Mutant};
+use crate::simulation::mutants::{self, Asking, Mutant};
+use crate::simulation::plugins::{Native, Recorder};
 use crate::simulation::random::Random;
+use crate::simulation::workload::plugins::Version;
 
 /// A process, alive or dead.
 pub(in crate::simulation) struct Process {
@@ -29,7 +34,8 @@ pub(in crate::simulation) struct Process {
     pub(super) in_flight: BTreeMap<Flow, usize>,
     pub(super) most_in_flight: usize,
     pub(super) workers: usize,
-    pub(super) busy_workers: usize,
+    /// Runs under way, by lane.
+    pub(super) running: BTreeMap<Lane, usize>,
     /// Typical time from a commit to its delivery, milliseconds.
     pub(super) watch_ms: u64,
     /// Typical time of one way to the server, milliseconds.
@@ -43,11 +49,18 @@ pub(in crate::simulation) struct Process {
     /// How far its wall clock is off, milliseconds.
     pub(super) clock_off_ms: i64,
     armed_ms: Option<u64>,
+    /// Which of the run's sets of plugins it was told of, and which it is to be told of in the middle of a run.
+    plugins: usize,
+    plugins_due: Option<usize>,
+    /// The plugins that it has loaded.
+    loaded: BTreeMap<Version, Arc<Loaded>>,
 }
 
 /// Longest time that a process which is told to end waits for what is in flight, milliseconds (the shell's own
 /// limit).
 const DRAIN_LIMIT_MS: u64 = 20_000;
+/// Runs of keys with plugins at once.
+const PLUGIN_WORKERS: usize = 2;
 
 impl Process {
     pub(super) fn new(actor: Actor, random: &mut Random) -> Self {
@@ -61,7 +74,7 @@ impl Process {
             in_flight: BTreeMap::new(),
             most_in_flight: random.pick(&[1, 4, 24, 64]),
             workers: random.pick(&[1, 2, 4]),
-            busy_workers: 0,
+            running: BTreeMap::new(),
             watch_ms: random.pick(&[1, 1, 3, 20]),
             way_ms: random.pick(&[1, 1, 2, 10]),
             listed: BTreeSet::new(),
@@ -69,7 +82,18 @@ impl Process {
             is_stopping: false,
             clock_off_ms: 0,
             armed_ms: None,
+            plugins: 0,
+            plugins_due: None,
+            loaded: BTreeMap::new(),
         }
+    }
+
+    fn has_worker(&self, lane: Lane) -> bool {
+        let workers = match lane {
+            Lane::BuiltIn => self.workers,
+            Lane::Plugins => PLUGIN_WORKERS,
+        };
+        self.running.get(&lane).is_none_or(|running| *running < workers)
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -89,6 +113,10 @@ impl World<'_> {
         }
         self.trace.say(self.now_ms, || format!("process {process} starts"));
         self.checkers.started(process);
+        self.load_gate(process);
+        self.processes[process].loaded.clear();
+        let set = self.processes[process].plugins;
+        self.load(process, set);
         self.lead(process);
     }
 
@@ -104,7 +132,7 @@ impl World<'_> {
         let this = &mut self.processes[process];
         this.streams.clear();
         this.listed.clear();
-        this.busy_workers = 0;
+        this.running.clear();
         let (term, incarnation) = (Term(this.term), this.incarnation);
         let Some(controller) = &mut this.controller else { return };
         controller.handle_command(now, Command::Lead(term));
@@ -121,7 +149,7 @@ impl World<'_> {
         this.controller = None;
         this.streams.clear();
         this.in_flight.clear();
-        this.busy_workers = 0;
+        this.running.clear();
         this.is_stopping = false;
         this.armed_ms = None;
         let in_flight = std::mem::take(&mut this.requests);
@@ -188,7 +216,7 @@ impl World<'_> {
         }
         this.in_flight.clear();
         this.requests.clear();
-        this.busy_workers = 0;
+        this.running.clear();
         self.checkers.follows(process);
         let after_ms = self.faults.random().spread(1, 20_000);
         self.agenda.add(self.now_ms + after_ms, Happening::Lead { process, incarnation });
@@ -213,7 +241,7 @@ impl World<'_> {
         &mut self,
         process: usize,
         incarnation: u32,
-        run: RunId,
+        (run, lane): (RunId, Lane),
         result: Result<Plan, EngineFault>,
     ) {
         if !self.is_current(process, incarnation) {
@@ -221,12 +249,12 @@ impl World<'_> {
         }
         let now = self.now(process);
         let this = &mut self.processes[process];
-        this.busy_workers = this.busy_workers.saturating_sub(1);
+        this.running.entry(lane).and_modify(|running| *running = running.saturating_sub(1));
         if let Some(controller) = &mut this.controller {
             controller.handle_run(now, run, result);
             self.steps += 1;
         }
-        self.checkers.run_ended(process, run);
+        self.checkers.run_ended(process, run, self.now_ms);
         self.pump(process);
         self.disturb_clock(process);
         if self.faults.strikes(Fault::Crash, self.now_ms) {
@@ -266,46 +294,94 @@ impl World<'_> {
 
     fn pump_run(&mut self, process: usize) -> bool {
         let now = self.now(process);
-        let this = &mut self.processes[process];
-        if this.busy_workers >= this.workers {
-            return false;
+        for lane in Lane::ALL {
+            let this = &mut self.processes[process];
+            // One lane for all is a defect that others have to wait for.
+            let taken = if self.plot_mutant == Some(Mutant::SharesTheLane) { Lane::BuiltIn } else { lane };
+            if !this.has_worker(taken) {
+                continue;
+            }
+            if let Some(run) = this.controller.as_mut().and_then(|machine| machine.poll_run(now, lane)) {
+                *this.running.entry(taken).or_default() += 1;
+                let checked = self.checkers.begins(process, &run, taken, self.now_ms);
+                self.check(checked);
+                self.reconcile(process, run, taken);
+                return true;
+            }
         }
-        let Some(run) = this.controller.as_mut().and_then(|machine| machine.poll_run(now, Lane::BuiltIn))
-        else {
-            return false;
-        };
-        this.busy_workers += 1;
-        self.reconcile(process, run);
-        true
+        false
     }
 
-    fn reconcile(&mut self, process: usize, run: Run) {
+    fn reconcile(&mut self, process: usize, run: Run, lane: Lane) {
+        let run = self.ask_about_start(process, run);
         let incarnation = self.processes[process].incarnation;
+        // Whoever decides was chosen as the run began: what is loaded now is for the next one.
+        let due = self.processes[process].plugins_due.take_if(|_| lane == Lane::Plugins);
+        if let Some(set) = due {
+            self.load(process, set);
+        }
+        let recorder = self.policies.as_ref().map(|plugins| {
+            let policy = self.policy_of(process, &run, plugins, due.is_some());
+            Arc::new(Recorder::new(policy, &plugins.calls))
+        });
         let mut result = if self.faults.strikes(Fault::CoreTrapped, self.now_ms) {
             Err(EngineFault::Trapped("simulated".to_owned()))
         } else {
-            self.ask_core(&run)
+            let policy = recorder.clone().map(|recorder| -> SharedPolicy { recorder });
+            self.ask_core(&run, policy)
         };
+        let asked = recorder.map(|recorder| recorder.take()).unwrap_or_default();
         if let (Some(mutant), Ok(plan)) = (self.plot_mutant, &mut result) {
             mutants::corrupt_plan(mutant, &run.snapshot, plan);
         }
         self.trace.say(self.now_ms, || format!("process {process} reconciles {}: {result:?}", run.key));
-        let checked = self.checkers.runs(process, &run, result.as_ref().ok());
+        let heard = self.checkers.asked(process, &run, self.now(process), &asked);
+        self.check(heard);
+        let checked = self.checkers.runs(process, &run, (result.as_ref().ok(), &asked));
         self.check(checked);
         let slow = self.faults.strikes(Fault::WorkerSlow, self.now_ms);
         let took_ms = if slow { self.faults.random().spread(20, 8_000) } else { self.random.below(2) };
-        let ended = Happening::RunEnded { process, incarnation, run: run.id, result };
-        self.agenda.add(self.now_ms + took_ms, ended);
+        let calls = || asked.iter().flat_map(|batch| &batch.calls);
+        let plugins_ms: u64 = calls().map(|call| call.took_ms).sum();
+        for digest in calls().map(|call| call.digest).collect::<BTreeSet<_>>() {
+            *self.asked.entry(digest).or_default() += 1;
+        }
+        let ended = Happening::RunEnded { process, incarnation, run: (run.id, lane), result };
+        self.agenda.add(self.now_ms + took_ms + plugins_ms, ended);
     }
 
-    fn ask_core(&self, run: &Run) -> Result<Plan, EngineFault> {
+    /// Lets Jobs share places, in a run with queues.
+    fn load_gate(&mut self, process: usize) {
+        let now = self.now(process);
+        if let (Some(gate), Some(machine)) = (&self.gate, &mut self.processes[process].controller) {
+            machine.handle_command(now, Command::Policies(gate.clone()));
+            self.steps += 1;
+        }
+    }
+
+    /// The run with the answer about its Job's start.
+    fn ask_about_start(&self, process: usize, mut run: Run) -> Run {
+        let machine = self.processes[process].controller.as_ref();
+        if self.plot_mutant == Some(Mutant::ForgetsGrants)
+            && let (Some(start), Some(machine)) = (&mut run.start, machine)
+        {
+            let of_queue = |job: &Job| *queue_of(job) == start.question.queue;
+            let runs = |job: &Job| job.is_started() && !job.is_finished();
+            let on_record =
+                machine.cache().jobs().filter(|(_, entry)| of_queue(&entry.job) && runs(&entry.job));
+            start.question.in_queue.running = u32::try_from(on_record.count()).unwrap_or(u32::MAX);
+        }
+        run.asked()
+    }
+
+    fn ask_core(&self, run: &Run, recorded: Option<SharedPolicy>) -> Result<Plan, EngineFault> {
+        let asked = recorded.as_ref().unwrap_or(&run.policy);
         let Some(mutant) = self.plot_mutant else {
-            return self.engine.reconcile(&run.snapshot, &run.policy);
+            return self.engine.reconcile(&run.snapshot, asked);
         };
         let snapshot = mutants::corrupt_snapshot(mutant, &run.snapshot).map(Arc::new);
         let policy = mutants::corrupt_policy(mutant).map(|policy| -> SharedPolicy { Arc::new(policy) });
-        self.engine
-            .reconcile(snapshot.as_ref().unwrap_or(&run.snapshot), policy.as_ref().unwrap_or(&run.policy))
+        self.engine.reconcile(snapshot.as_ref().unwrap_or(&run.snapshot), policy.as_ref().unwrap_or(asked))
     }
 
     fn pump_notices(&mut self, process: usize) {
@@ -326,6 +402,64 @@ impl World<'_> {
         }
     }
 
+    /// Other plugins are there for a process: it is told at once, or in the middle of its next run with plugins.
+    pub(super) fn swap(&mut self, process: usize, set: usize) {
+        let is_last = self.policies.as_ref().is_none_or(|plugins| set + 1 == plugins.sets.len());
+        if let Some(before) = self.processes[process].plugins_due.take() {
+            self.load(process, before);
+        }
+        let this = &mut self.processes[process];
+        if !this.is_alive() {
+            this.plugins = set;
+        } else if is_last || self.random.chance(500) {
+            self.load(process, set);
+            self.pump(process);
+        } else {
+            this.plugins_due = Some(set);
+        }
+    }
+
+    /// Lets these plugins decide for a process.
+    fn load(&mut self, process: usize, set: usize) {
+        let now = self.now(process);
+        let Some(Plugins { sets, calls }) = &self.policies else { return };
+        let Some((_, versions)) = sets.get(set) else { return };
+        let this = &mut self.processes[process];
+        this.plugins = set;
+        let loaded = versions.iter().map(|version| {
+            let load = || Loaded::new(Arc::new(Native::new(version, calls)));
+            this.loaded.entry(version.clone()).or_insert_with(load).clone()
+        });
+        let set = Arc::new(PolicySet::new(loaded));
+        let Some(controller) = &mut this.controller else { return };
+        controller.handle_command(now, Command::Policies(set));
+        self.steps += 1;
+        self.swaps += 1;
+        self.trace.say(self.now_ms, || format!("process {process} has plugins {versions:?}"));
+        self.checkers.swapped(process, versions, self.now_ms);
+    }
+
+    /// Who answers the questions of a run.
+    fn policy_of(&self, process: usize, run: &Run, plugins: &Plugins, is_swapped: bool) -> SharedPolicy {
+        let Some(mutant) = self.plot_mutant else { return run.policy.clone() };
+        let this = &self.processes[process];
+        let versions = plugins.sets.get(this.plugins).map_or(&[][..], |(_, versions)| versions);
+        let loaded = versions.iter().filter_map(|version| this.loaded.get(version)).cloned();
+        let object = match &run.key {
+            Key::Job(name) => self.store.get(Kind::Job, &name.namespace, &name.name).ok(),
+            Key::CronJob(name) => self.store.get(Kind::CronJob, &name.namespace, &name.name).ok(),
+            Key::TimeToLive(_) | Key::OrphanPod(_) | Key::DaemonSet(_) => None,
+        };
+        let asking = Asking {
+            policy: &run.policy,
+            annotations: object.map(|object| object.metadata().annotations.clone()),
+            calls: &plugins.calls,
+            loaded: PolicySet::new(loaded),
+            is_swapped,
+        };
+        mutants::corrupt_answers(mutant, asking)
+    }
+
     /// Puts down the next moment at which the machine wants to be called.
     fn arm(&mut self, process: usize) {
         let this = &mut self.processes[process];
@@ -334,7 +468,8 @@ impl World<'_> {
         };
         // What is due now waits for a worker or a slot, which comes with the next input.
         let waits_for_slot = due_ms <= self.now_ms;
-        if waits_for_slot && (this.busy_workers > 0 || !this.requests.is_empty()) {
+        let is_busy = this.running.values().any(|running| *running > 0);
+        if waits_for_slot && (is_busy || !this.requests.is_empty()) {
             return;
         }
         let due_ms = due_ms.max(self.now_ms + 1);

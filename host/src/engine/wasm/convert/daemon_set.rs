@@ -1,14 +1,15 @@
-//! The same for DaemonSets.
+//! The same for DaemonSets, and for the questions about their rollouts.
 
 use windlass_core::daemon_set::history::{Holder, Taken};
 use windlass_core::daemon_set::placement::NodeShape;
 use windlass_core::kube::IntOrPercent;
 use windlass_core::plan::DaemonSetAction;
+use windlass_core::policy::rollout;
 use windlass_core::view::{
     DaemonPodColumns, DaemonSetSnapshot, DaemonSetStatusView, DaemonSetView, OwnedRevision, UpdateStrategy,
 };
 
-use super::super::bindings::{daemon_set as wit_daemon_set, types as wit};
+use super::super::bindings::{daemon_set as wit_daemon_set, rollout as wit_rollout, types as wit};
 use super::live_owner;
 
 /// The contract's snapshot of a DaemonSet.
@@ -30,8 +31,46 @@ pub(in super::super) fn daemon_set_snapshot(snapshot: &DaemonSetSnapshot) -> wit
         pods: columns(&snapshot.pods),
         revisions: snapshot.revisions.iter().map(owned_revision).collect(),
         taken: snapshot.taken.as_ref().map(taken),
+        rollout_policy: snapshot
+            .rollout_policy
+            .as_ref()
+            .map(|keys| keys.iter().map(|key| (&**key).into()).collect()),
         live_owner: snapshot.live_owner.map(live_owner),
         memo: snapshot.memo.clone(),
+    }
+}
+
+/// A question of the core about a rollout.
+pub(in super::super) fn rollout_question(question: wit_rollout::Question) -> rollout::Question {
+    let node = |node: wit_rollout::Node| rollout::Node {
+        name: node.name,
+        labels: node.labels,
+        state: node.state,
+        available: node.available,
+        since_ms: node.since_ms,
+    };
+    rollout::Question {
+        owner: question.owner,
+        revision: question.revision,
+        nodes: question.nodes.into_iter().map(node).collect(),
+        max_unavailable: question.max_unavailable,
+        max_surge: question.max_surge,
+        age_ms: question.age_ms,
+        seed: question.seed,
+        facts: question.facts,
+    }
+}
+
+/// An answer to the core about a rollout.
+pub(in super::super) fn rollout_answer(answer: rollout::Answer) -> wit_rollout::Answer {
+    match answer {
+        rollout::Answer::Update(rollout::Update { nodes, budget, ask_again_ms }) => {
+            wit_rollout::Answer::Update(wit_rollout::Update { nodes, budget, ask_again_ms })
+        }
+        rollout::Answer::Pause(rollout::Hold { reason, ask_again_ms }) => {
+            wit_rollout::Answer::Pause(wit_rollout::Hold { reason, ask_again_ms })
+        }
+        rollout::Answer::Other(name) => wit_rollout::Answer::Other(name),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use windlass_core::cron_job::schedule::Schedule;
 use windlass_core::cron_job::zone::Zone;
+use windlass_core::kube::Labels;
 
 use super::{CronPlan, PLAIN_START_S, limits, policy, spec, template};
 use crate::simulation::random::{Random, mix};
@@ -43,7 +44,14 @@ pub fn workload(seed: u64) -> Workload {
         endless: random.chance(200),
         ..PodFate::default()
     };
-    let plan = CronPlan { name: "cron-0".into(), spec: Arc::new(spec), created_ms, is_old: false, fate };
+    let plan = CronPlan {
+        name: "cron-0".into(),
+        spec: Arc::new(spec),
+        created_ms,
+        is_old: false,
+        fate,
+        annotations: Labels::new(),
+    };
     let mut workload =
         Workload { start_unix_ms: PLAIN_START_S * 1_000, crons: vec![plan], ..Workload::default() };
     workload.end_all(end_ms);

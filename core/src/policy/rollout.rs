@@ -1,5 +1,8 @@
 //! P4, rollout: which node of a DaemonSet gets the new revision next.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// State of a node whose Pod is of an earlier revision.
 pub const OLD: &str = "old";
 /// State of a node whose Pod is of the revision that is rolled out.
@@ -37,7 +40,7 @@ pub struct Question {
     pub max_surge: u32,
     /// How long the rollout has been going on, milliseconds, saturating.
     pub age_ms: u32,
-    /// For jitter: the same for the same question.
+    /// For jitter: the same for the same revision of the same DaemonSet.
     pub seed: u32,
     /// Facts that the policy asked for.
     pub facts: Vec<(String, String)>,
@@ -88,6 +91,8 @@ pub fn built_in(question: &Question) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,16 @@
+//! `windlass manifests`.
+
+use kube::CustomResourceExt as _;
+use windlass_host::plugin::resource::{PolicyBinding, PolicyPlugin};
+
+use super::Failure;
+
+/// Prints the CustomResourceDefinitions of PolicyPlugin and PolicyBinding, in YAML.
+pub(super) fn run() -> Result<(), Failure> {
+    for definition in [PolicyPlugin::crd(), PolicyBinding::crd()] {
+        let text = serde_saphyr::to_string(&definition);
+        let text = text.map_err(|error| Failure::Failed(format!("cannot write a manifest: {error}")))?;
+        println!("---\n{}", text.trim_end());
+    }
+    Ok(())
+}
