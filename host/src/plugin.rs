@@ -247,6 +247,12 @@ pub enum PluginFault {
 }
 
 impl PluginFault {
+    /// Whether the plugin may well answer a moment later: then what it decides waits, and fails for nobody.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::TooManyCalls | Self::NoTimeLeft | Self::Busy)
+    }
+
     /// Stable name for metrics and records.
     #[must_use]
     pub fn category(&self) -> &'static str {

@@ -9,8 +9,6 @@ use super::Failure;
 use super::values::Form;
 
 /// Prints `document` in the form that was asked for; for people, what `text` makes of it.
-///
-/// A reader that has seen enough and closed the pipe is no failure.
 pub(super) fn print<T: Serialize>(
     document: &T,
     form: Form,
@@ -22,8 +20,15 @@ pub(super) fn print<T: Serialize>(
         Form::Json => serde_json::to_string_pretty(document).map_err(|error| failed(&error))? + "\n",
         Form::Yaml => serde_saphyr::to_string(document).map_err(|error| failed(&error))?,
     };
-    match io::stdout().write_all(printed.as_bytes()) {
+    write(&printed)
+}
+
+/// Prints a text as it is.
+///
+/// A reader that has seen enough and closed the pipe is no failure.
+pub(super) fn write(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| failed(&error)),
+        written => written.map_err(|error| Failure::Failed(format!("cannot write the result: {error}"))),
     }
 }

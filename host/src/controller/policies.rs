@@ -124,7 +124,7 @@ impl Controller {
         metadata: &ObjectMeta,
         is_meant: impl Fn(Decision) -> bool,
     ) -> bool {
-        self.policies.set.bindings_of(kind, metadata).iter().any(|binding| is_meant(binding.decision))
+        self.policies.set.binds(kind, metadata, is_meant)
     }
 
     /// Keys of the node labels that the plugin wants to see which decides about a DaemonSet's rollouts, if one is bound.
@@ -179,7 +179,7 @@ impl Controller {
         for mut call in calls {
             // The first call says how the trial went, and the others of the run nothing more.
             call.trial = call.trial && tried.insert(call.plugin.clone());
-            self.judge(now, &call);
+            let turn = self.judge(now, &call);
             waits |= call.fault.is_some() && call.on_failure != OnFailure::BuiltIn;
             let subject = &run.gathered.subject;
             match (&call.fault, &call.held) {
@@ -199,22 +199,31 @@ impl Controller {
                     self.policies.told.remove(&(run.key.clone(), call.decision));
                 }
             }
+            let plugin = call.plugin.clone();
+            // First the call, then what came of it: that is what stays in the status.
             self.notice(Notice::PolicyAsked { key: run.key.clone(), call: Box::new(call) });
+            match turn {
+                Some(Turn::Quarantined { for_ms }) => {
+                    self.notice(Notice::PluginQuarantined { plugin, for_ms });
+                }
+                Some(Turn::Restored) => self.notice(Notice::PluginRestored { plugin }),
+                None => {}
+            }
         }
         if waits {
             self.queue.add(&run.key, now.monotonic_ms.saturating_add(u64::from(HOLD_MS)));
         }
     }
 
-    /// What a call says of whether its plugin can be trusted.
-    fn judge(&mut self, now: Now, call: &Call) {
-        let Some(identity) = call.identity.as_ref().filter(|_| call.ran) else { return };
+    /// What a call says of whether its plugin can be trusted, and whether that changes anything.
+    fn judge(&mut self, now: Now, call: &Call) -> Option<Turn> {
+        let identity = call.identity.as_ref().filter(|_| call.ran)?;
         // A run that began before a swap says nothing of what is loaded since.
         if !self.policies.is_loaded(identity) {
-            return;
+            return None;
         }
         let circuits = &mut self.policies.circuits;
-        let turn = match &call.fault {
+        match &call.fault {
             Some(fault) if fault.is_misbehaviour() => circuits.failed(now.monotonic_ms, identity, call.trial),
             // The host had no room: nothing is known, and another may try the plugin.
             Some(PluginFault::Busy) => {
@@ -224,12 +233,6 @@ impl Controller {
                 None
             }
             Some(_) | None => circuits.succeeded(identity, call.trial),
-        };
-        let plugin = call.plugin.clone();
-        match turn {
-            Some(Turn::Quarantined { for_ms }) => self.notice(Notice::PluginQuarantined { plugin, for_ms }),
-            Some(Turn::Restored) => self.notice(Notice::PluginRestored { plugin }),
-            None => {}
         }
     }
 
@@ -249,7 +252,7 @@ impl Controller {
         {
             return;
         }
-        let consequence = on_failure.consequence();
+        let consequence = on_failure.consequence(*decision);
         let message = format!("policy plugin {plugin} ({decision}) failed: {fault}; {consequence}");
         self.tell(now, key, subject, *decision, Told::Failed(plugin.clone(), fault.category()), message);
     }

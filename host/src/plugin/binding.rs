@@ -63,29 +63,25 @@ pub struct Rule {
 /// The rules of all namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Those of a namespace, the one that wins first.
-    namespaces: BTreeMap<Str, Vec<Arc<Rule>>>,
+    /// Those of a namespace, by what they decide; the one that wins first.
+    namespaces: BTreeMap<Str, BTreeMap<Decision, Vec<Arc<Rule>>>>,
 }
 
 impl Rules {
     /// These rules.
     #[must_use]
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
-        let mut namespaces: BTreeMap<Str, Vec<Arc<Rule>>> = BTreeMap::new();
+        let mut namespaces: BTreeMap<Str, BTreeMap<Decision, Vec<Arc<Rule>>>> = BTreeMap::new();
         for rule in rules {
-            namespaces.entry(rule.name.namespace.clone()).or_default().push(Arc::new(rule));
+            let of_namespace = namespaces.entry(rule.name.namespace.clone()).or_default();
+            of_namespace.entry(rule.decision).or_default().push(Arc::new(rule));
         }
-        for rules in namespaces.values_mut() {
+        for rules in namespaces.values_mut().flat_map(BTreeMap::values_mut) {
             rules.sort_by(|one, other| {
                 (Reverse(one.priority), &one.name).cmp(&(Reverse(other.priority), &other.name))
             });
         }
         Self { namespaces }
-    }
-
-    /// Every rule, by namespace.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        self.namespaces.values().flatten()
     }
 
     /// The plugins that decide for an object, in what is asked about its kind: one a decision.
@@ -99,12 +95,28 @@ impl Rules {
         let of = |decision: &Decision| {
             let by_annotations = annotated.then(|| binding(*decision, &metadata.annotations)).flatten();
             by_annotations.or_else(|| {
-                let mut rules = rules.into_iter().flatten();
-                let rule = rules.find(|rule| rule.decision == *decision && rule.takes(&metadata.labels))?;
+                let rule = rules?.get(decision)?.iter().find(|rule| rule.takes(&metadata.labels))?;
                 Some(rule.binding())
             })
         };
         decisions_about(kind).iter().filter_map(of).collect()
+    }
+
+    /// Whether a plugin decides for an object in something that `is_meant`; as [`Rules::of`] says, with nothing copied.
+    pub fn binds(&self, kind: Kind, metadata: &ObjectMeta, is_meant: impl Fn(Decision) -> bool) -> bool {
+        let rules = self.namespaces.get(&metadata.namespace);
+        let annotated = is_bound(&metadata.annotations);
+        if rules.is_none() && !annotated {
+            return false;
+        }
+        let of_rules = |decision: &Decision| {
+            let rules = rules.and_then(|rules| rules.get(decision));
+            rules.is_some_and(|rules| rules.iter().any(|rule| rule.takes(&metadata.labels)))
+        };
+        let of_annotations =
+            |decision: &Decision| annotated && binding(*decision, &metadata.annotations).is_some();
+        let decisions = decisions_about(kind).iter().filter(|decision| is_meant(**decision));
+        decisions.into_iter().any(|decision| of_annotations(decision) || of_rules(decision))
     }
 }
 
@@ -149,13 +161,15 @@ impl OnFailure {
         }
     }
 
-    /// What it means, as the end of a sentence.
+    /// What it means where that is decided, as the end of a sentence.
     #[must_use]
-    pub const fn consequence(self) -> &'static str {
-        match self {
-            Self::BuiltIn => "the built-in policy answers",
-            Self::Hold => "what it decides waits",
-            Self::Fail => "what it decides fails",
+    pub const fn consequence(self, decision: Decision) -> &'static str {
+        match (self, decision) {
+            (Self::BuiltIn, _) => "the built-in policy answers",
+            (Self::Hold | Self::Fail, Decision::MissedRuns) => "no missed run is made up for",
+            (Self::Hold | Self::Fail, Decision::Rollout) => "the rollout pauses",
+            (Self::Hold, _) => "what it decides waits",
+            (Self::Fail, _) => "what it decides fails",
         }
     }
 

@@ -48,6 +48,12 @@ pub enum OutOfBounds {
     Twice(u32),
 }
 
+/// A text for people, without what is past [`MAX_TEXT_BYTES`].
+pub(super) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    text
+}
+
 /// Whether there are as many answers as questions.
 pub(super) fn count(asked: usize, answered: usize) -> Result<(), OutOfBounds> {
     if asked == answered { Ok(()) } else { Err(OutOfBounds::Count { asked, answered }) }

@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use windlass_core::kube::{ObjectMeta, Str, Time};
 
+use super::PluginFault;
 use super::binding::{Rule, Rules};
 use super::directory::{self, DirectoryFault};
-use super::library::{Library, Update};
+use super::library::{Library, Load, Outcome, Update};
 use super::load::Loader;
 use super::offer::{Contents, Offer, Stamp, Terms};
 use super::report::{BindingView, PluginTrouble, PluginView, Reports};
 use super::resource::{self, Offered, ResourceFault, Source};
-use super::set::PolicySet;
+use super::set::{Loaded, PolicySet};
 use crate::key::Name;
 
 /// The plugins of a controller, and what is said of them.
@@ -29,6 +30,8 @@ pub struct Catalogue {
     supplies: BTreeMap<Str, Supply>,
     /// What the directory held when it could last be read.
     files: Vec<Offer>,
+    /// All that was offered at the last look.
+    offers: Vec<Offer>,
     rules: Arc<Rules>,
     reports: Arc<Mutex<Reports>>,
 }
@@ -57,6 +60,7 @@ impl Catalogue {
             bindings: BTreeMap::new(),
             supplies: BTreeMap::new(),
             files: Vec::new(),
+            offers: Vec::new(),
             rules: Arc::default(),
             reports: Arc::new(Mutex::new(Reports::new(replica))),
         }
@@ -104,7 +108,7 @@ impl Catalogue {
 
     /// The PolicyPlugins whose bytes somebody has to bring, by name, with what was brought last of the same source.
     pub fn wanted(&self) -> impl Iterator<Item = (&Str, &Source, Option<&Stamp>)> {
-        self.plugins.iter().filter_map(|(name, resource)| {
+        self.plugins.iter().filter(|(name, _)| !self.is_shadowed(name)).filter_map(|(name, resource)| {
             let source = &resource.says.as_ref().ok()?.source;
             if matches!(source, Source::File(_)) {
                 return None;
@@ -128,12 +132,25 @@ impl Catalogue {
         self.supplies.insert(name.clone(), supply);
     }
 
-    /// Looks at everything, loads what is new, and reports, at `now` of the wall clock; `at_once` even files that may be
-    /// in the middle of a copy.
+    /// Looks at everything, loads what is new, waits for that, and reports, at `now` of the wall clock; `at_once` even files
+    /// that may be in the middle of a copy.
+    ///
+    /// # Errors
+    /// As [`Catalogue::survey`].
+    pub fn look(&mut self, now: Time, at_once: bool) -> (Update, Result<(), DirectoryFault>) {
+        let (mut update, read) = self.survey(now, at_once);
+        while let Some(load) = self.next_load() {
+            update.add(self.settle(now, load.run()));
+        }
+        (update, read)
+    }
+
+    /// The same, but for the loads: [`Catalogue::next_load`] gives them, and [`Catalogue::settle`] takes in what came of
+    /// each, so that nothing has to wait for them.
     ///
     /// # Errors
     /// A [`DirectoryFault`] where the directory cannot be read; then what it held last counts, and all else is done.
-    pub fn look(&mut self, now: Time, at_once: bool) -> (Update, Result<(), DirectoryFault>) {
+    pub fn survey(&mut self, now: Time, at_once: bool) -> (Update, Result<(), DirectoryFault>) {
         let read = match self.directory.as_deref().map(directory::offers) {
             Some(Ok(files)) => {
                 self.files = files;
@@ -142,13 +159,35 @@ impl Catalogue {
             Some(Err(fault)) => Err(fault),
             None => Ok(()),
         };
-        let offers = self.offers();
-        let mut update = self.library.look(&offers, at_once);
-        for offer in &offers {
+        self.offers = self.offers();
+        let update = self.library.survey(&self.offers, at_once);
+        (self.conclude(now, update), read)
+    }
+
+    /// What is to be loaded next, if anything is.
+    pub fn next_load(&mut self) -> Option<Load> {
+        self.library.next_load()
+    }
+
+    /// Takes in what came of a load, and reports, at `now` of the wall clock.
+    pub fn settle(&mut self, now: Time, outcome: Outcome) -> Update {
+        let update = self.library.settle(outcome);
+        self.conclude(now, update)
+    }
+
+    /// Lets go of bytes that nobody needs any more, puts the set together, and reports.
+    fn conclude(&mut self, now: Time, mut update: Update) -> Update {
+        let files = &self.files;
+        // What a file takes the place of is fetched once the file is gone.
+        self.supplies.retain(|name, _| files.iter().all(|file| file.name != *name));
+        for offer in &mut self.offers {
             let Some(supply) = self.supplies.get_mut(&offer.name) else { continue };
             match (&supply.contents, self.library.was_tried(offer)) {
                 // Looked at, they need not be kept in memory.
-                (Contents::Bytes(_), true) => supply.contents = Contents::AsBefore,
+                (Contents::Bytes(_), true) => {
+                    supply.contents = Contents::AsBefore;
+                    offer.contents = Contents::AsBefore;
+                }
                 // They are to be looked at again, on other terms.
                 (Contents::AsBefore, false) => {
                     self.supplies.remove(&offer.name);
@@ -165,7 +204,7 @@ impl Catalogue {
         let set = self.library.set().with_rules(self.rules.clone());
         self.report(now, &set);
         update.set = (update.set.is_some() || !same_rules).then(|| Arc::new(set));
-        (update, read)
+        update
     }
 
     /// What is offered: the files of the directory, then the PolicyPlugins.
@@ -248,26 +287,45 @@ impl Catalogue {
             && self.supplies.get(&offered.name).is_none_or(|supply| supply.source != offered.source)
     }
 
+    /// Whether a file of the directory has the name of a PolicyPlugin, and so takes its place.
+    fn is_shadowed(&self, name: &Str) -> bool {
+        self.files.iter().any(|file| file.name == *name)
+    }
+
     fn report(&self, now: Time, set: &PolicySet) {
-        let is_shadowed = |name: &Str| self.files.iter().any(|file| file.name == *name);
         let plugins = self.plugins.iter().map(|(name, resource)| {
             let (loaded, fault) = self.library.state(name);
             let fault = match &resource.says {
                 Err(fault) => Some(PluginTrouble::Resource(fault)),
-                Ok(_) if is_shadowed(name) => Some(PluginTrouble::Shadowed),
+                Ok(_) if self.is_shadowed(name) => Some(PluginTrouble::Shadowed),
                 Ok(offered) if self.is_awaited(offered) => Some(PluginTrouble::Awaited),
                 Ok(_) => fault.map(PluginTrouble::Load),
             };
             let loaded = loaded.map(|loaded| &**loaded);
             PluginView { name, generation: resource.generation, loaded, fault }
         });
-        let bindings = self.bindings.iter().map(|(name, resource)| BindingView {
-            name,
-            generation: resource.generation,
-            rule: resource.says.as_ref().map(|rule| &**rule),
+        // Settings are put to plugins, which takes as long as they like: before anybody can be kept waiting.
+        let bindings = self.bindings.iter().map(|(name, resource)| {
+            let rule = resource.says.as_ref().map(|rule| &**rule);
+            let loaded = rule.ok().and_then(|rule| set.plugin(&rule.plugin)).map(|loaded| &**loaded);
+            let fault = rule.ok().and_then(|rule| may_answer(now, loaded, rule).err());
+            BindingView { name, generation: resource.generation, rule, loaded, fault }
         });
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).look(now, plugins, bindings, set);
+        let bindings: Vec<BindingView<'_>> = bindings.collect();
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).look(now, plugins, bindings);
     }
+}
+
+/// Whether the plugin of a rule may answer what it is bound for.
+fn may_answer(now: Time, loaded: Option<&Loaded>, rule: &Rule) -> Result<(), PluginFault> {
+    let loaded = loaded.ok_or(PluginFault::NotLoaded)?;
+    if !loaded.serves(&rule.name.namespace) {
+        return Err(PluginFault::NotForNamespace);
+    }
+    if !loaded.plugin().identity().decisions.contains(&rule.decision) {
+        return Err(PluginFault::DoesNotDecide);
+    }
+    loaded.look_at_settings(now, rule.decision, &rule.settings)
 }
 
 impl std::fmt::Debug for Catalogue {

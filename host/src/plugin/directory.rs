@@ -70,7 +70,11 @@ pub fn offers(directory: &Path) -> Result<Vec<Offer>, DirectoryFault> {
         let name = path.file_stem().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'));
         let (true, Some(name)) = (is_plugin, name.map(Str::from)) else { continue };
         // A link is followed: what Kubernetes mounts is made of links. One that is gone by now is no plugin.
-        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(DirectoryFault::Unreadable(path, error)),
+        };
         if !metadata.is_file() {
             continue;
         }

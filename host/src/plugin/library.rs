@@ -1,5 +1,8 @@
 //! The plugins that are offered, as they change: a new version takes the place of the one before at once, a bad one is told
 //! once and changes nothing.
+//!
+//! Loading may take minutes, so that it is a step of its own: [`Library::survey`] says what is to be loaded, a [`Load`] is
+//! run by whoever has the time, and [`Library::settle`] takes in what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,10 +16,31 @@ use super::offer::{Contents, Offer, Stamp, Terms};
 use super::set::{Loaded, PolicySet};
 use super::{Digest, Identity, PluginFault};
 
+/// Looks after which a version is tried again that may only have failed in passing; twice as many each time.
+const FIRST_RETRY_LOOKS: u32 = 15;
+/// Most of them: at a look a second, ten minutes.
+const LONGEST_RETRY_LOOKS: u32 = 600;
+
 /// The plugins that are offered, and what became of each.
 pub struct Library {
     loader: Arc<dyn Loader>,
     plugins: BTreeMap<Str, Known>,
+    /// What is to be loaded, by name.
+    waiting: BTreeMap<Str, Offer>,
+}
+
+/// A version of a plugin that is to be loaded: work that may take minutes.
+pub struct Load {
+    loader: Arc<dyn Loader>,
+    offer: Offer,
+    /// What decides until then.
+    former: Option<Arc<Loaded>>,
+}
+
+/// What came of a [`Load`].
+pub struct Outcome {
+    offer: Offer,
+    loaded: Result<Arc<Loaded>, LoadFault>,
 }
 
 /// What is known of a plugin.
@@ -30,9 +54,21 @@ struct Known {
     good: Option<(Arc<Loaded>, Terms)>,
     /// Why the last version that was tried is not the one that decides.
     fault: Option<LoadFault>,
+    /// When it is tried again, where it may have failed in passing.
+    retry: Option<Retry>,
+}
+
+/// When a version is tried again.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    /// Looks that are waited for; twice as many where it fails in the same way again.
+    after_looks: u32,
+    /// Looks until then; none: as soon as its bytes are at hand.
+    left: u32,
 }
 
 /// What was offered when a version was loaded, or refused.
+#[derive(PartialEq, Eq)]
 struct Tried {
     stamp: Stamp,
     terms: Terms,
@@ -84,12 +120,21 @@ impl Library {
     /// A library without plugins.
     #[must_use]
     pub fn new(loader: Arc<dyn Loader>) -> Self {
-        Self { loader, plugins: BTreeMap::new() }
+        Self { loader, plugins: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
-    /// Loads what is new among `offers`, which are all there are; `at_once` even files that may be in the middle of a
-    /// copy, else only those that have not changed since the last look. Of two offers of one name the first counts.
+    /// Loads what is new among `offers`, which are all there are, and waits for it.
     pub fn look(&mut self, offers: &[Offer], at_once: bool) -> Update {
+        let mut update = self.survey(offers, at_once);
+        while let Some(load) = self.next_load() {
+            update.add(self.settle(load.run()));
+        }
+        update
+    }
+
+    /// Finds what is new among `offers`, which are all there are; `at_once` even files that may be in the middle of a
+    /// copy, else only those that have not changed since the last look. Of two offers of one name the first counts.
+    pub fn survey(&mut self, offers: &[Offer], at_once: bool) -> Update {
         let mut update = Update::default();
         let mut changed = false;
         let offered: BTreeSet<&Str> = offers.iter().map(|offer| &offer.name).collect();
@@ -98,9 +143,13 @@ impl Library {
             changed |= digest.is_some();
             update.news.push(News::Removed { name, digest });
         }
+        self.waiting.clear();
         let mut looked = BTreeSet::new();
         for offer in offers.iter().filter(|offer| looked.insert(&offer.name)) {
             let known = self.plugins.entry(offer.name.clone()).or_default();
+            if let Some(retry) = &mut known.retry {
+                retry.left = retry.left.saturating_sub(1);
+            }
             let is_settled = at_once
                 || matches!(offer.stamp, Stamp::Version(_))
                 || known.seen.as_ref() == Some(&offer.stamp);
@@ -108,15 +157,35 @@ impl Library {
             // Without its bytes nothing can be tried; who knows that they changed brings them.
             let is_at_hand = offer.contents != Contents::AsBefore;
             if is_settled && is_at_hand && !known.was_tried(offer) {
-                known.tried = Some(Tried {
-                    stamp: offer.stamp.clone(),
-                    terms: offer.terms.clone(),
-                    rules: offer.rules.clone(),
-                });
-                update.news.extend(known.load(&*self.loader, offer, &mut changed));
+                self.waiting.insert(offer.name.clone(), offer.clone());
             }
         }
         update.set = changed.then(|| Arc::new(self.set()));
+        update
+    }
+
+    /// What is to be loaded next, if anything is. Nothing else is to be loaded until it is settled.
+    pub fn next_load(&mut self) -> Option<Load> {
+        let (name, offer) = self.waiting.pop_first()?;
+        let known = self.plugins.entry(name).or_default();
+        known.tried = Some(Tried::of(&offer));
+        // However many looks this takes, it is not to be tried again meanwhile.
+        known.retry = known.retry.map(|retry| Retry { left: u32::MAX, ..retry });
+        Some(Load { loader: self.loader.clone(), offer, former: known.loaded().cloned() })
+    }
+
+    /// Takes in what came of a load, unless something else is offered by now.
+    pub fn settle(&mut self, outcome: Outcome) -> Update {
+        let Outcome { offer, loaded } = outcome;
+        let mut update = Update::default();
+        let known = self.plugins.get_mut(&offer.name);
+        let is_newest = !self.waiting.contains_key(&offer.name);
+        let tried = Tried::of(&offer);
+        if let Some(known) = known.filter(|known| is_newest && known.tried.as_ref() == Some(&tried)) {
+            let mut changed = false;
+            update.news.extend(known.settle(offer, loaded, &mut changed));
+            update.set = changed.then(|| Arc::new(self.set()));
+        }
         update
     }
 
@@ -155,23 +224,33 @@ impl Known {
     }
 
     fn was_tried(&self, offer: &Offer) -> bool {
+        if self.retry.is_some_and(|retry| retry.left == 0) {
+            return false;
+        }
         let depends_on_rules = matches!(self.fault, Some(LoadFault::SettingsRefused { .. }));
         self.tried.as_ref().is_some_and(|Tried { stamp, terms, rules }| {
             *stamp == offer.stamp && *terms == offer.terms && (!depends_on_rules || *rules == offer.rules)
         })
     }
 
-    fn load(&mut self, loader: &dyn Loader, offer: &Offer, changed: &mut bool) -> Option<News> {
-        let name = offer.name.clone();
+    fn settle(
+        &mut self,
+        offer: Offer,
+        loaded: Result<Arc<Loaded>, LoadFault>,
+        changed: &mut bool,
+    ) -> Option<News> {
         let before = self.digest();
-        let loaded = match load(loader, offer, self.loaded().map(|loaded| &**loaded)) {
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(fault) => {
+                let is_told = self.fault.as_ref() == Some(&fault);
+                let may_pass = fault.is_passing() && !matches!(offer.contents, Contents::Missing(_));
+                self.retry = may_pass.then(|| Retry::after(self.retry.filter(|_| is_told)));
                 self.fault = Some(fault.clone());
-                return Some(News::Refused { name, fault, kept: before });
+                return (!is_told).then_some(News::Refused { name: offer.name, fault, kept: before });
             }
         };
-        self.fault = None;
+        (self.fault, self.retry) = (None, None);
         let identity = loaded.plugin().identity().clone();
         let version = loaded.plugin().description().version.clone();
         let took_us = loaded.plugin().loaded_in_us();
@@ -180,9 +259,48 @@ impl Known {
             return None;
         }
         *changed = true;
-        self.good = Some((loaded, offer.terms.clone()));
+        self.good = Some((loaded, offer.terms));
         // The same bytes on other terms are nothing that anybody has to be told.
         (!is_same).then_some(News::Loaded { identity, version, before, took_us })
+    }
+}
+
+impl Retry {
+    /// The next retry, after the one before.
+    fn after(before: Option<Self>) -> Self {
+        let looks = before.map_or(FIRST_RETRY_LOOKS, |before| before.after_looks.saturating_mul(2));
+        let looks = looks.min(LONGEST_RETRY_LOOKS);
+        Self { after_looks: looks, left: looks }
+    }
+}
+
+impl Tried {
+    fn of(offer: &Offer) -> Self {
+        Self { stamp: offer.stamp.clone(), terms: offer.terms.clone(), rules: offer.rules.clone() }
+    }
+}
+
+impl Load {
+    /// Name of the plugin.
+    #[must_use]
+    pub fn name(&self) -> &Str {
+        &self.offer.name
+    }
+
+    /// Loads it, for as long as that takes.
+    #[must_use]
+    pub fn run(self) -> Outcome {
+        let Self { loader, offer, former } = self;
+        let loaded = load(&*loader, &offer, former.as_deref());
+        Outcome { offer, loaded }
+    }
+}
+
+impl Update {
+    /// Adds what came later.
+    pub fn add(&mut self, later: Self) {
+        self.set = later.set.or(self.set.take());
+        self.news.extend(later.news);
     }
 }
 
@@ -250,6 +368,19 @@ impl fmt::Display for News {
                 write!(formatter, "policy plugin {name} is gone, and decides no more")
             }
         }
+    }
+}
+
+impl fmt::Debug for Load {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Load").field("name", &self.offer.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fault = self.loaded.as_ref().err();
+        formatter.debug_struct("Outcome").field("name", &self.offer.name).field("fault", &fault).finish()
     }
 }
 

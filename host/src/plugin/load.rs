@@ -88,6 +88,8 @@ pub enum LoadFault {
     WrongType(String),
     /// The component could not be compiled; the reason, for people.
     NotCompiled(String),
+    /// There is nobody to compile the component; the reason, for people.
+    NoCompiler(String),
     /// The plugin did not describe itself.
     NotDescribed(PluginFault),
     /// Its description is longer than it may be.
@@ -102,6 +104,17 @@ pub enum LoadFault {
 }
 
 impl LoadFault {
+    /// Whether the same bytes may load at another time: the fault is one of the machine, as far as anybody can tell.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable(_)
+                | Self::NoCompiler(_)
+                | Self::NotDescribed(PluginFault::TookTooLong | PluginFault::Busy)
+        )
+    }
+
     /// Stable name for metrics and records; in conditions, the same in camel case.
     #[must_use]
     pub fn category(&self) -> &'static str {
@@ -117,6 +130,7 @@ impl LoadFault {
             Self::WrongVersion { .. } => "wrong_version",
             Self::WrongType(_) => "wrong_type",
             Self::NotCompiled(_) => "not_compiled",
+            Self::NoCompiler(_) => "no_compiler",
             Self::NotDescribed(_) => "not_described",
             Self::DescriptionTooLong { .. } => "description_too_long",
             Self::Engine(_) => "engine",
@@ -157,6 +171,7 @@ impl fmt::Display for LoadFault {
                 write!(formatter, "the plugin's exports are not those of the interface: {difference}")
             }
             Self::NotCompiled(reason) => write!(formatter, "the plugin does not compile: {reason}"),
+            Self::NoCompiler(reason) => write!(formatter, "the plugin cannot be compiled here: {reason}"),
             Self::NotDescribed(fault) => write!(formatter, "the plugin does not describe itself: {fault}"),
             Self::DescriptionTooLong { bytes, most } => {
                 write!(formatter, "the plugin describes itself in {bytes} bytes; it may take {most}")

@@ -12,7 +12,7 @@ use std::sync::Once;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use docker_credential::DockerCredential;
+use docker_credential::{CredentialRetrievalError, DockerCredential};
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest, WASM_LAYER_MEDIA_TYPE};
 use oci_client::secrets::RegistryAuth;
@@ -48,6 +48,8 @@ pub struct Pulled {
 pub enum OciFault {
     /// The reference is none; it, and why.
     Reference(String, String),
+    /// What `docker login` left cannot be used; the registry, and why.
+    Credentials(String, String),
     /// The registry did not do it; the reference, and why.
     Registry(String, String),
     /// The artifact is no component; the reference, and what it is.
@@ -68,7 +70,7 @@ pub async fn pull(reference: &str, plain_http: bool) -> Result<Pulled, OciFault>
     let transfer = async {
         let client = client(&image, plain_http);
         let failed = |error: oci_client::errors::OciDistributionError| failed(reference, &error);
-        let credentials = credentials(&image);
+        let credentials = credentials(&image, plain_http).await?;
         let (manifest, digest) = client.pull_image_manifest(&image, &credentials).await.map_err(failed)?;
         let [layer] = &manifest.layers[..] else {
             let what = format!("it has {} layers instead of one", manifest.layers.len());
@@ -122,10 +124,11 @@ pub async fn push(
         let layers = [layer];
         let mut manifest = OciImageManifest::build(&layers, &config, Some(annotations));
         manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());
-        let pushed = client.push(&image, &layers, config, &credentials(&image), Some(manifest)).await;
+        let credentials = credentials(&image, plain_http).await?;
+        let pushed = client.push(&image, &layers, config, &credentials, Some(manifest)).await;
         let failed = |error: oci_client::errors::OciDistributionError| failed(reference, &error);
         pushed.map_err(failed)?;
-        let digest = client.fetch_manifest_digest(&image, &credentials(&image)).await.map_err(failed)?;
+        let digest = client.fetch_manifest_digest(&image, &credentials).await.map_err(failed)?;
         Ok(format!("{}/{}@{digest}", image.registry(), image.repository()))
     };
     let done = tokio::time::timeout(TRANSFER_TIMEOUT, transfer).await;
@@ -164,13 +167,27 @@ fn is_local(registry: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-/// What `docker login` left for the registry.
-fn credentials(image: &Reference) -> RegistryAuth {
-    match docker_credential::get_credential(image.resolve_registry()) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => RegistryAuth::Basic(user, password),
-        Ok(DockerCredential::IdentityToken(token)) => RegistryAuth::Bearer(token),
+/// What `docker login` left for the registry. Nothing is sent in the clear to another machine.
+async fn credentials(image: &Reference, plain_http: bool) -> Result<RegistryAuth, OciFault> {
+    if plain_http && !is_local(image.registry()) {
+        return Ok(RegistryAuth::Anonymous);
+    }
+    let registry = image.resolve_registry().to_owned();
+    // It may start a program and wait for it.
+    let found = tokio::task::spawn_blocking(move || docker_credential::get_credential(&registry)).await;
+    let unusable = |reason: String| OciFault::Credentials(image.registry().to_owned(), reason);
+    match found.map_err(|error| unusable(error.to_string()))? {
+        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
+        Ok(DockerCredential::IdentityToken(token)) => Ok(RegistryAuth::Bearer(token)),
         // Without a login, a registry gives what it gives to everybody.
-        Err(_) => RegistryAuth::Anonymous,
+        Err(CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::ConfigNotFound) => {
+            Ok(RegistryAuth::Anonymous)
+        }
+        // What a program printed may be a secret.
+        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
+            Err(unusable(format!("the credential helper {helper} failed")))
+        }
+        Err(error) => Err(unusable(error.to_string())),
     }
 }
 
@@ -226,6 +243,10 @@ impl fmt::Display for OciFault {
             Self::Reference(reference, reason) => write!(
                 formatter,
                 "{reference:?} is no reference such as registry.example.com/policies/retry:1.0: {reason}"
+            ),
+            Self::Credentials(registry, reason) => write!(
+                formatter,
+                "the credentials of {registry} cannot be had: {reason}; mend what docker login left"
             ),
             Self::Registry(reference, reason) => write!(formatter, "{reference}: {reason}"),
             Self::NotAPlugin(reference, what) => write!(formatter, "{reference} is no policy plugin: {what}"),

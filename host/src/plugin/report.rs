@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_core::kube::{Str, Time};
 
-use super::PluginFault;
 use super::binding::Rule;
 use super::load::LoadFault;
 use super::resource::{BindingReplica, Condition, PluginReplica, ResourceFault};
-use super::set::{Call, Loaded, PolicySet};
+use super::set::{Call, Loaded};
+use super::{PluginFault, bounds};
 use crate::controller::Notice;
 use crate::key::Name;
 
@@ -60,7 +60,7 @@ pub enum PluginTrouble<'a> {
 }
 
 /// What is known of a PolicyBinding when it is reported on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct BindingView<'a> {
     /// Its name.
     pub name: &'a Name,
@@ -68,6 +68,10 @@ pub struct BindingView<'a> {
     pub generation: i64,
     /// What it says.
     pub rule: Result<&'a Rule, &'a ResourceFault>,
+    /// What of its plugin's name is loaded.
+    pub loaded: Option<&'a Loaded>,
+    /// Why that may not answer, if it may not.
+    pub fault: Option<PluginFault>,
 }
 
 #[derive(Debug)]
@@ -86,14 +90,12 @@ impl Reports {
         Self { replica, plugins: BTreeMap::new(), bindings: BTreeMap::new() }
     }
 
-    /// Takes in what is loaded and bound, at `now` of the wall clock. Settings of which nothing is known yet are put to
-    /// their plugins.
+    /// Takes in what is loaded and bound, at `now` of the wall clock.
     pub fn look<'a>(
         &mut self,
         now: Time,
         plugins: impl IntoIterator<Item = PluginView<'a>>,
         bindings: impl IntoIterator<Item = BindingView<'a>>,
-        set: &PolicySet,
     ) {
         let mut seen = BTreeSet::new();
         for view in plugins {
@@ -118,7 +120,7 @@ impl Reports {
                 generation: 0,
                 is_due: true,
             });
-            entry.look(now, &view, set);
+            entry.look(now, &view);
         }
         self.bindings.retain(|name, _| seen.contains(name));
     }
@@ -138,7 +140,19 @@ impl Reports {
                     let until =
                         Time::from_unix_seconds(now.unix_seconds + for_ms.div_ceil(1_000).cast_signed());
                     let message = format!("the plugin failed too often and is left alone until {until}");
-                    entry.say(now, "Answering", "False", "Quarantined", message);
+                    entry.tell(now, "Answering", "False", "Quarantined", message);
+                }
+            }
+            Notice::PluginRestored { plugin } => {
+                let is_left_alone = |entry: &&mut Entry<BindingReplica>| {
+                    let mut conditions = entry.replica.conditions.iter();
+                    conditions
+                        .any(|condition| condition.kind == "Answering" && condition.reason == "Quarantined")
+                };
+                let of_plugin = self.bindings.values_mut().filter(|entry| entry.plugin == *plugin);
+                for entry in of_plugin.filter(is_left_alone) {
+                    let message = "the plugin answers again, and was not asked since".to_owned();
+                    entry.say(now, "Answering", "Unknown", "NotAsked", message);
                 }
             }
             _ => {}
@@ -200,13 +214,12 @@ impl Entry<PluginReplica> {
                 self.say(now, "Loaded", "True", FINE, message);
             }
             (None, Some((reason, message))) => {
-                let (reason, message) = (reason.clone(), message.clone());
-                self.say(now, "Loaded", "False", &reason, message);
+                self.tell(now, "Loaded", "False", &reason.clone(), message.clone());
             }
             (None, None) => self.say(now, "Loaded", "False", "NotYet", "it is being loaded".to_owned()),
         }
         match trouble {
-            Some((reason, message)) => self.say(now, "UpToDate", "False", &reason, message),
+            Some((reason, message)) => self.tell(now, "UpToDate", "False", &reason, message),
             None if self.replica.digest.is_some() => {
                 self.say(now, "UpToDate", "True", FINE, "what its source holds is loaded".to_owned());
             }
@@ -214,20 +227,27 @@ impl Entry<PluginReplica> {
         }
     }
 
+    /// Says it, unless nothing but the message is new, which may differ from call to call.
     fn say(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
-        let said = Said { kind, status, reason, generation: self.generation };
+        let said = Said { kind, status, reason, generation: self.generation, with_message: false };
+        self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
+    }
+
+    /// Says it, even where nothing but the message is new.
+    fn tell(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
+        let said = Said { kind, status, reason, generation: self.generation, with_message: true };
         self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
     }
 }
 
 impl Entry<BindingReplica> {
-    fn look(&mut self, now: Time, view: &BindingView<'_>, set: &PolicySet) {
+    fn look(&mut self, now: Time, view: &BindingView<'_>) {
         self.generation = view.generation;
         let rule = match view.rule {
             Ok(rule) => rule,
-            Err(fault) => return self.say(now, "Bound", "False", fault.reason(), fault.to_string()),
+            Err(fault) => return self.tell(now, "Bound", "False", fault.reason(), fault.to_string()),
         };
-        let loaded = set.plugin(&rule.plugin);
+        let loaded = view.loaded;
         let digest = loaded.map(|loaded| loaded.plugin().identity().digest.to_string());
         if self.plugin != rule.plugin || self.replica.digest != digest {
             self.plugin = rule.plugin.clone();
@@ -237,15 +257,15 @@ impl Entry<BindingReplica> {
             let message = "this version was not asked yet".to_owned();
             self.say(now, "Answering", "Unknown", "NotAsked", message);
         }
-        match may_answer(loaded.map(|loaded| &**loaded), rule) {
-            Ok(()) => {
+        match &view.fault {
+            None => {
                 let message = format!("{} may decide", rule.plugin);
-                self.say(now, "Bound", "True", FINE, message);
+                self.tell(now, "Bound", "True", FINE, message);
             }
-            Err(fault) => {
-                let message =
-                    format!("policy plugin {}: {fault}; {}", rule.plugin, rule.on_failure.consequence());
-                self.say(now, "Bound", "False", &camel(fault.category()), message);
+            Some(fault) => {
+                let consequence = rule.on_failure.consequence(rule.decision);
+                let message = format!("policy plugin {}: {fault}; {consequence}", rule.plugin);
+                self.tell(now, "Bound", "False", &camel(fault.category()), message);
             }
         }
     }
@@ -256,28 +276,33 @@ impl Entry<BindingReplica> {
             // Told when the quarantine began, with its end.
             Some(PluginFault::Quarantined { .. }) => {}
             Some(fault) => {
-                let message = format!("{}: {fault}; {}", call.decision, call.on_failure.consequence());
+                let consequence = call.on_failure.consequence(call.decision);
+                let message = format!("{}: {fault}; {consequence}", call.decision);
                 self.say(now, "Answering", "False", &camel(fault.category()), message);
             }
         }
     }
 
+    /// Says it, unless nothing but the message is new, which may differ from call to call.
     fn say(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
-        let said = Said { kind, status, reason, generation: self.generation };
+        let said = Said { kind, status, reason, generation: self.generation, with_message: false };
+        self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
+    }
+
+    /// Says it, even where nothing but the message is new.
+    fn tell(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
+        let said = Said { kind, status, reason, generation: self.generation, with_message: true };
         self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
     }
 }
 
-/// Whether the plugin of a rule may answer what it is bound for.
-fn may_answer(loaded: Option<&Loaded>, rule: &Rule) -> Result<(), PluginFault> {
-    let loaded = loaded.ok_or(PluginFault::NotLoaded)?;
-    if !loaded.serves(&rule.name.namespace) {
-        return Err(PluginFault::NotForNamespace);
+impl std::fmt::Debug for BindingView<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, generation, rule, fault, .. } = self;
+        let mut shown = formatter.debug_struct("BindingView");
+        shown.field("name", name).field("generation", generation).field("rule", rule);
+        shown.field("fault", fault).finish_non_exhaustive()
     }
-    if !loaded.plugin().identity().decisions.contains(&rule.decision) {
-        return Err(PluginFault::DoesNotDecide);
-    }
-    loaded.check_settings(rule.decision, &rule.settings)
 }
 
 impl std::fmt::Debug for PluginView<'_> {
@@ -318,13 +343,15 @@ struct Said<'a> {
     status: &'a str,
     reason: &'a str,
     generation: i64,
+    /// Whether another message is news.
+    with_message: bool,
 }
 
 impl Said<'_> {
-    /// Puts it among the conditions, and returns whether it says something new: another status, reason or generation. A
-    /// message alone is no news, since it may hold what differs from call to call.
+    /// Puts it among the conditions, and returns whether it says something new.
     fn into_conditions(self, conditions: &mut Vec<Condition>, now: Time, message: String) -> bool {
-        let Self { kind, status, reason, generation } = self;
+        let Self { kind, status, reason, generation, with_message } = self;
+        let message = bounds::cut(message);
         let known = conditions.iter_mut().find(|condition| condition.kind == kind);
         let Some(known) = known else {
             conditions.push(Condition {
@@ -339,7 +366,8 @@ impl Said<'_> {
             return true;
         };
         let has_turned = known.status != status;
-        if !has_turned && known.reason == reason && known.observed_generation == generation {
+        let is_known = !has_turned && known.reason == reason && known.observed_generation == generation;
+        if is_known && !(with_message && known.message != message) {
             return false;
         }
         if has_turned {

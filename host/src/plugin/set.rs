@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use windlass_core::kube::{Kind, ObjectMeta, Str};
+use windlass_core::kube::{Kind, ObjectMeta, Str, Time};
 use windlass_core::policy::{Policy, backoff, missed_runs, rollout, schedule};
 
 use super::binding::{Binding, OnFailure, Rules};
@@ -23,8 +23,11 @@ pub const MAX_CALLS: usize = 5;
 /// Time of plugins in one run after which no other call begins, microseconds: what has no plugin is behind it, however long
 /// one call may take.
 pub const MAX_TIME_US: u64 = 50_000;
-/// Most settings of a plugin whose validity is remembered.
+/// Most settings of a plugin whose validity is remembered, and most bytes of them.
 const MAX_KNOWN_SETTINGS: usize = 1_024;
+const MAX_KNOWN_SETTINGS_BYTES: usize = 1 << 20;
+/// Seconds after which a plugin that failed is asked again about settings for which nobody waits.
+const ASK_AGAIN_S: i64 = 60;
 
 /// The plugins that are loaded, by name, and what PolicyBindings say of them.
 #[derive(Clone, Default)]
@@ -37,7 +40,17 @@ pub struct PolicySet {
 pub struct Loaded {
     plugin: Arc<dyn Plugin>,
     namespaces: Option<BTreeSet<Str>>,
-    settings: Mutex<BTreeMap<(Decision, Str), Result<(), PluginFault>>>,
+    settings: Mutex<Verdicts>,
+}
+
+/// What is known of settings that may be bound for a decision.
+#[derive(Default)]
+struct Verdicts {
+    said: BTreeMap<(Decision, Str), Result<(), PluginFault>>,
+    /// Settings of which the plugin said nothing, since it failed, and when it is asked again.
+    unsaid: BTreeMap<(Decision, Str), (PluginFault, Time)>,
+    /// Bytes of all these settings.
+    bytes: usize,
 }
 
 /// Who answers the questions of one run about an object that a plugin decides for.
@@ -112,16 +125,15 @@ impl PolicySet {
         Self { rules, ..self }
     }
 
-    /// What PolicyBindings say.
-    #[must_use]
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
     /// The plugins that decide for an object, loaded or not: one a decision.
     #[must_use]
     pub fn bindings_of(&self, kind: Kind, metadata: &ObjectMeta) -> Vec<Binding> {
         self.rules.of(kind, metadata)
+    }
+
+    /// Whether a plugin decides for an object, loaded or not, in something that `is_meant`.
+    pub fn binds(&self, kind: Kind, metadata: &ObjectMeta, is_meant: impl Fn(Decision) -> bool) -> bool {
+        self.rules.binds(kind, metadata, is_meant)
     }
 
     /// The plugins, by name.
@@ -244,12 +256,32 @@ impl Loaded {
         verdict
     }
 
-    /// The settings that it was found to take.
-    #[must_use]
-    pub fn accepted(&self) -> Vec<(Decision, Str)> {
-        let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let accepted = known.iter().filter(|(_, verdict)| verdict.is_ok());
-        accepted.map(|((decision, settings), _)| (*decision, settings.clone())).collect()
+    /// The same for a report, at `now` of the wall clock: a plugin that failed to say is not asked again at once.
+    ///
+    /// # Errors
+    /// What the plugin says of them, or why it said nothing.
+    pub fn look_at_settings(&self, now: Time, decision: Decision, settings: &Str) -> Result<(), PluginFault> {
+        let key = (decision, settings.clone());
+        let unsaid = self.verdicts().unsaid.get(&key).cloned();
+        let failed = unsaid.filter(|(_, again)| now < *again && self.known(decision, settings).is_none());
+        if let Some((fault, _)) = failed {
+            return Err(fault);
+        }
+        let verdict = self.check_settings(decision, settings);
+        let mut verdicts = self.verdicts();
+        match &verdict {
+            Ok(()) | Err(PluginFault::SettingsRefused(_)) => {
+                verdicts.unsaid.remove(&key);
+            }
+            Err(fault) => {
+                if verdicts.unsaid.len() >= MAX_KNOWN_SETTINGS {
+                    verdicts.unsaid.clear();
+                }
+                let again = Time::from_unix_seconds(now.unix_seconds.saturating_add(ASK_AGAIN_S));
+                verdicts.unsaid.insert(key, (fault.clone(), again));
+            }
+        }
+        verdict
     }
 
     /// The plugin.
@@ -260,8 +292,11 @@ impl Loaded {
 
     /// What was found out earlier about settings.
     fn known(&self, decision: Decision, settings: &Str) -> Option<Result<(), PluginFault>> {
-        let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(decision, settings.clone())).cloned()
+        self.verdicts().said.get(&(decision, settings.clone())).cloned()
+    }
+
+    fn verdicts(&self) -> MutexGuard<'_, Verdicts> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers what the plugin said of settings; that it said nothing is no verdict.
@@ -269,11 +304,16 @@ impl Loaded {
         if !matches!(verdict, Ok(()) | Err(PluginFault::SettingsRefused(_))) {
             return;
         }
-        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN_SETTINGS {
-            known.clear();
+        let mut verdicts = self.verdicts();
+        if verdicts.said.len() >= MAX_KNOWN_SETTINGS
+            || verdicts.bytes.saturating_add(settings.len()) > MAX_KNOWN_SETTINGS_BYTES
+        {
+            verdicts.said.clear();
+            verdicts.bytes = 0;
         }
-        known.insert((decision, settings.clone()), verdict.clone());
+        if verdicts.said.insert((decision, settings.clone()), verdict.clone()).is_none() {
+            verdicts.bytes += settings.len();
+        }
     }
 }
 
@@ -290,8 +330,7 @@ impl BoundPolicy {
         let fails = {
             let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let call = calls.told.last().filter(|call| call.decision == Decision::Admission);
-            // That the host has no room is nobody's failure.
-            let failed = call.filter(|call| !matches!(call.fault, None | Some(PluginFault::Busy)));
+            let failed = call.filter(|call| call.fault.is_some());
             failed.is_some_and(|call| call.on_failure == OnFailure::Fail)
         };
         let verdict = match answer {
@@ -349,7 +388,10 @@ impl BoundPolicy {
             log: Vec::new(),
         };
         let answers = self.ask(route, questions, &mut call).unwrap_or_else(|fault| {
-            let answers = self.stand_in(route, questions, &fault);
+            if fault.is_passing() && call.on_failure == OnFailure::Fail {
+                call.on_failure = OnFailure::Hold;
+            }
+            let answers = self.stand_in(&call, questions, &fault);
             call.fault = Some(fault);
             answers
         });
@@ -406,10 +448,9 @@ impl BoundPolicy {
     }
 
     /// The answers for a plugin that gave none: all by the same rule.
-    fn stand_in<Q: Question>(&self, route: &Route, questions: &[Q], fault: &PluginFault) -> Vec<Q::Answer> {
-        let Binding { decision, plugin, on_failure, .. } = &route.binding;
-        let mut why = format!("policy plugin {plugin} ({decision}) failed: {fault}");
-        why.truncate(why.floor_char_boundary(bounds::MAX_TEXT_BYTES));
+    fn stand_in<Q: Question>(&self, call: &Call, questions: &[Q], fault: &PluginFault) -> Vec<Q::Answer> {
+        let Call { decision, plugin, on_failure, .. } = call;
+        let why = bounds::cut(format!("policy plugin {plugin} ({decision}) failed: {fault}"));
         let answers: Option<Vec<_>> =
             questions.iter().map(|question| question.stand_in(*on_failure, self.now_s, &why)).collect();
         answers.unwrap_or_else(|| Q::built_in(&*self.built_in, questions))

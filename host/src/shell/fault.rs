@@ -71,6 +71,13 @@ pub enum ShellFault {
     },
     /// The directory of policy plugins cannot be read; the reason.
     Plugins(String),
+    /// The PolicyPlugins or PolicyBindings of the cluster cannot be listed.
+    PolicyResources {
+        /// Name of the resource.
+        plural: &'static str,
+        /// What the API server said, if anything.
+        reason: String,
+    },
     /// The loop that drives the state machine ended by itself: our mistake.
     DriverEnded,
 }
@@ -109,6 +116,11 @@ impl fmt::Display for ShellFault {
             Self::Plugins(reason) => {
                 write!(formatter, "{reason}; name a directory that exists with --plugin-dir")
             }
+            Self::PolicyResources { plural, reason } => write!(
+                formatter,
+                "cannot list {plural}: {reason}; see why the API server does not give them, or run with \
+                 --policy-resources=false"
+            ),
             Self::Unauthorized { url, status } => write!(
                 formatter,
                 "the API server at {url} does not accept the credentials ({status}); renew the token or client \

@@ -3,6 +3,14 @@
 use crate::controller::{EventLoss, Notice};
 use crate::plugin::LogLine;
 
+/// A text of a stranger in one line.
+fn one_line(text: &str) -> String {
+    let escaped = |letter: char| -> String {
+        if letter.is_control() { letter.escape_default().collect() } else { letter.to_string() }
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// Logs a notice; never a whole object.
 pub(super) fn notice(notice: &Notice) {
     match notice {
@@ -17,6 +25,8 @@ pub(super) fn notice(notice: &Notice) {
         Notice::PolicyAsked { key, call } => {
             for LogLine { level, message } in &call.log {
                 let (plugin, decision) = (&*call.plugin, call.decision.label());
+                // A plugin makes no lines that look like the host's.
+                let message = one_line(message);
                 match level {
                     0 => tracing::error!(plugin, decision, %key, "{message}"),
                     1 => tracing::warn!(plugin, decision, %key, "{message}"),

@@ -113,7 +113,8 @@ impl Policies {
         let (update, read) = self.catalogue.look(now, true);
         read.map_err(|fault| PolicyFault(fault.to_string()))?;
         for news in update.news {
-            let is_file = !self.generations.keys().any(|(_, _, name)| name == news.name());
+            let of_resource = ("PolicyPlugin".to_owned(), Str::default(), news.name().clone());
+            let is_file = !self.generations.contains_key(&of_resource);
             if is_file && let News::Refused { fault, .. } = &news {
                 return Err(PolicyFault(format!("{}.wasm: {fault}", news.name())));
             }

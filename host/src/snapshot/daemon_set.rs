@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use windlass_core::daemon_set::revision;
-use windlass_core::kube::{ControllerRevision, DaemonTemplate, Node, Str, daemon_pod_columns, node_columns};
+use windlass_core::kube::{
+    CONTROLLER_REVISION_HASH_LABEL, ControllerRevision, DaemonTemplate, Node, Str, daemon_pod_columns,
+    node_columns,
+};
 use windlass_core::view::{DaemonSetFlags, DaemonSetSnapshot};
 
 use super::{Carried, Gathered, KnownPods, Subject};
@@ -44,7 +47,7 @@ pub struct Sight {
     /// The nodes.
     pub look: Look,
     /// Keys of the labels of nodes that the policy of its rollouts wants to see, where a plugin is bound; then all nodes
-    /// are shown.
+    /// are shown as long as one has a Pod of an earlier revision.
     pub rollout_labels: Option<Vec<Str>>,
 }
 
@@ -62,8 +65,23 @@ pub fn daemon_set(
     let meaning = entry.meaning.as_ref().ok()?;
     let template = &meaning.template;
     let Sight { look, rollout_labels } = sight;
-    // A policy is asked about all nodes, whatever has happened there.
-    let look = if rollout_labels.is_some() { &Look::Everywhere } else { look };
+    let mut look = look;
+    let mut children_seen = children(cache, entry, look);
+    // A policy is asked about all nodes, whatever has happened there, and only while one has a Pod of an earlier revision:
+    // such a Pod is never settled.
+    let is_current = |child: &Arc<PodEntry>| {
+        child
+            .pod
+            .metadata
+            .labels
+            .get(CONTROLLER_REVISION_HASH_LABEL)
+            .is_some_and(|hash| **hash == *template.hash)
+    };
+    if rollout_labels.is_some() && *look != Look::Everywhere && !children_seen.iter().all(is_current) {
+        look = &Look::Everywhere;
+        children_seen = children(cache, entry, look);
+    }
+    let children = children_seen;
     let (nodes, settled): (Vec<Arc<Node>>, u32) = match look {
         Look::Everywhere => (cache.nodes().cloned().collect(), 0),
         Look::At { nodes, settled } => {
@@ -72,7 +90,6 @@ pub fn daemon_set(
     };
     let keys = rollout_labels.as_deref().unwrap_or_default();
     let (shapes, columns) = node_columns(nodes.iter().map(|node| &**node), &template.placement, keys);
-    let children = children(cache, entry, look);
     let revisions = revisions(cache, entry);
     let (set, metadata) = (&entry.set, &entry.set.metadata);
     let new_name = revision::name(&metadata.name, &template.hash);

@@ -7,6 +7,7 @@ use windlass_host::plugin::wasm::inspect::inspect;
 use windlass_host::plugin::wasm::{Budget, Cache, Compiler, Options, PluginEngine};
 use windlass_host::plugin::{LogLine, PluginFault};
 use windlass_tests::guests::{Decides, Guest};
+use windlass_tests::program::windlass;
 
 use super::load;
 
@@ -224,7 +225,7 @@ fn a_compiler_that_is_a_process_of_its_own_may_fail_as_it_likes() {
         engine.load("guest", &bytes)
     };
     let cases: [(&str, &[&str], &str); 3] = [
-        ("/nonexistent", &[], "its process: "),
+        ("/nonexistent", &[], "cannot start a process for it: "),
         ("/bin/sh", &["-c", "echo too hard >&2; exit 1"], "the compiler refused it: too hard"),
         ("/bin/sh", &["-c", "kill -9 $$"], "the compiler took more time or memory than it may"),
     ];
@@ -232,7 +233,31 @@ fn a_compiler_that_is_a_process_of_its_own_may_fail_as_it_likes() {
         let fault = load(program, arguments).err().unwrap();
         assert!(fault.to_string().contains(expected), "{fault}");
     }
-    // What is no machine code is not run: the plugin is compiled here.
-    let plugin = load("/bin/sh", &["-c", "echo nothing"]).unwrap();
-    assert_eq!(plugin.backoff("", &[question(1)]).result, Ok(vec![Answer::RetryAfterMs(5)]));
+    // What is no machine code is not run, and nothing is compiled here, where nothing would end it.
+    let fault = load("/bin/sh", &["-c", "echo nothing"]).err().unwrap();
+    assert!(fault.to_string().contains("the program on disk is another version"), "{fault}");
+}
+
+#[test]
+fn the_compiler_has_so_much_time_and_memory_and_no_more() {
+    // Hundreds of thousands of instructions in one function, which the compiler holds all at once.
+    let long = format!(
+        "(func (param i32) (result i32) (local.get 0) {})",
+        "(i32.add (i32.const 3)) (i32.rotl (i32.const 5))".repeat(300_000)
+    );
+    let bomb = Guest::retry_after_ms(5).with(&long).component();
+    let small = Guest::retry_after_ms(5).component();
+    let load = |bytes: &[u8], limits: &[&str]| {
+        let arguments = ["plugin", "compile", "--fuel"].iter().chain(limits);
+        let arguments = arguments.map(|argument| (*argument).to_owned()).collect();
+        let compiler = Compiler::Child { program: windlass().to_owned(), arguments };
+        let engine = PluginEngine::with_compiler(Options::deterministic(), compiler, None).unwrap();
+        engine.load("guest", bytes).map(|plugin| plugin.backoff("", &[question(1)]).result)
+    };
+    for limits in [["--processor-seconds", "1"], ["--memory-mebibytes", "128"]] {
+        assert_eq!(load(&small, &limits).unwrap(), Ok(vec![Answer::RetryAfterMs(5)]), "{limits:?}");
+        let fault = load(&bomb, &limits).err().unwrap();
+        let told = fault.to_string();
+        assert!(told.contains("the compiler took more time or memory than it may"), "{limits:?}: {told}");
+    }
 }

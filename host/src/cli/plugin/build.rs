@@ -5,6 +5,7 @@ use std::process::Command;
 
 use wit_component::ComponentEncoder;
 
+use super::super::output;
 use super::Failure;
 
 /// How guests are built for wasm32: the same for our own and for those of users.
@@ -52,8 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     let bytes = std::fs::metadata(&output).map_err(|error| unwritten(&output, &error))?.len();
-    println!("{}: {bytes} bytes", output.display());
-    Ok(())
+    output::write(&format!("{}: {bytes} bytes\n", output.display()))
 }
 
 fn build_rust(directory: &Path, output: &Path) -> Result<(), Failure> {

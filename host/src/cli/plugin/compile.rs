@@ -9,8 +9,8 @@ use super::Failure;
 
 /// Processor time of a compilation, seconds: one of a plugin in Python takes some tens.
 const PROCESSOR_S: u64 = 120;
-/// Memory of a compilation, bytes.
-const MEMORY_BYTES: u64 = 3 << 30;
+/// Memory of a compilation, mebibytes.
+const MEMORY_MIB: u64 = 3 << 10;
 
 /// Flags of `windlass plugin compile`.
 #[derive(Debug, clap::Args)]
@@ -18,11 +18,17 @@ pub(super) struct Arguments {
     /// Compile for calls that are bounded by fuel, and not by time.
     #[arg(long)]
     fuel: bool,
+    /// Processor time after which it is ended.
+    #[arg(long, value_name = "SECONDS", default_value_t = PROCESSOR_S)]
+    processor_seconds: u64,
+    /// Memory past which it is ended.
+    #[arg(long, value_name = "MEBIBYTES", default_value_t = MEMORY_MIB)]
+    memory_mebibytes: u64,
 }
 
 /// Limits itself, reads a component from standard input and writes its machine code to standard output.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    limit().map_err(|error| Failure::Failed(format!("the limits cannot be set: {error}")))?;
+    limit(arguments).map_err(|error| Failure::Failed(format!("the limits cannot be set: {error}")))?;
     let failed = |what: &str, error: io::Error| Failure::Failed(format!("cannot {what}: {error}"));
     let mut bytes = Vec::new();
     io::stdin()
@@ -37,10 +43,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Ends this process where it takes more than it may. What the engine reserves of the address space is no memory.
-fn limit() -> io::Result<()> {
+fn limit(arguments: &Arguments) -> io::Result<()> {
     use rlimit::{Resource, setrlimit};
-    setrlimit(Resource::CPU, PROCESSOR_S, PROCESSOR_S)?;
-    setrlimit(Resource::DATA, MEMORY_BYTES, MEMORY_BYTES)?;
+    let processor_s = arguments.processor_seconds;
+    let memory_bytes = arguments.memory_mebibytes.saturating_mul(1 << 20);
+    setrlimit(Resource::CPU, processor_s, processor_s)?;
+    setrlimit(Resource::DATA, memory_bytes, memory_bytes)?;
     setrlimit(Resource::CORE, 0, 0)?;
     setrlimit(Resource::FSIZE, 0, 0)
 }

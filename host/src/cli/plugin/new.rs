@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::output;
 use super::Failure;
 use super::template::{self, Decision, File};
 
@@ -54,13 +55,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         write(&directory.join(path), &text.replace("__NAME__", &arguments.name))?;
     }
     let directory = directory.display();
-    println!(
+    output::write(&format!(
         "{directory} decides about {}. Next:\n  \
          windlass plugin build {directory}\n  \
-         windlass plugin test {directory}",
+         windlass plugin test {directory}\n",
         arguments.decision.label()
-    );
-    Ok(())
+    ))
 }
 
 /// The files of a new plugin.

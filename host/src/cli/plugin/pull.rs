@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use windlass_host::plugin::{Digest, oci};
 
-use super::super::Failure;
+use super::super::{Failure, output};
 use super::block_on;
 
 /// Flags of `windlass plugin pull`.
@@ -28,8 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.output.clone().unwrap_or_else(|| PathBuf::from(file_name(&arguments.reference)));
     std::fs::write(&file, &pulled.bytes)
         .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", file.display())))?;
-    println!("{}  {}", file.display(), Digest::of(&pulled.bytes));
-    Ok(())
+    output::write(&format!("{}  {}\n", file.display(), Digest::of(&pulled.bytes)))
 }
 
 /// The file that a reference is stored in, unless said otherwise.

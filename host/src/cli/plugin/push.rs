@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use windlass_host::plugin::oci;
 use windlass_host::plugin::wasm::Options;
 
-use super::super::Failure;
+use super::super::{Failure, output};
 use super::{block_on, load, plugin_file, read};
 
 /// Flags of `windlass plugin push`.
@@ -35,6 +35,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bytes = read(&plugin_file(&arguments.file))?;
     let pushed = block_on(oci::push(&arguments.reference, bytes, annotations, arguments.plain_http))?;
     let by_digest = pushed.map_err(|fault| Failure::Failed(fault.to_string()))?;
-    println!("{by_digest}");
-    Ok(())
+    output::write(&format!("{by_digest}\n"))
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use windlass_host::plugin::Plugin;
 use windlass_host::plugin::wasm::Options;
 
+use super::super::output;
 use super::{Failure, load, plugin_file};
 use case::{Body, Case, cases};
 
@@ -60,14 +61,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let verdict = judge(&plugin, case).map_err(|reason| {
             Failure::Failed(format!("{}: the case {:?} is wrong: {reason}", case.place, case.name))
         })?;
-        print!("{}", told(case, &verdict, arguments.log));
+        output::write(&told(case, &verdict, arguments.log))?;
         if verdict.wrong.is_empty() { passed += 1 } else { failed += 1 }
     }
     if failed > 0 {
         return Err(Failure::Failed(format!("{failed} of {} cases failed", passed + failed)));
     }
-    println!("{passed} cases passed");
-    Ok(())
+    output::write(&format!("{passed} cases passed\n"))
 }
 
 fn judge(plugin: &Arc<dyn Plugin>, case: &Case) -> Result<Verdict, String> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use windlass_core::kube::{
     ApiStatus, ControllerRevision, DaemonSet, DaemonSetSpec, Kind, LabelSelector, Node, Object, Pod, PodSpec,
-    ResourceVersion,
+    ResourceVersion, Str,
 };
 
 use super::{Harness, created, what};
@@ -260,7 +260,7 @@ fn bound(set: Object) -> Object {
 }
 
 #[test]
-fn a_set_whose_rollouts_a_plugin_decides_is_shown_all_nodes_and_one_that_is_not_what_changed() {
+fn a_set_whose_rollouts_a_plugin_decides_is_shown_all_nodes_while_it_rolls() {
     let (mut harness, mut version) = (harness(), 1_000);
     let plugin = Fake::for_rollouts("p", 1, &["zone"]);
     let policies = Arc::new(PolicySet::new([Loaded::new(Arc::new(plugin))]));
@@ -282,14 +282,36 @@ fn a_set_whose_rollouts_a_plugin_decides_is_shown_all_nodes_and_one_that_is_not_
     settle(&mut harness, &mut version);
     harness.watched(node(3));
     harness.pass(1_000);
+    let shown = shown(&mut harness);
+    assert_eq!(shown[&key("alone")], (1, vec![0], None));
+    let keys = Some(vec!["zone".into()]);
+    assert_eq!(shown[&key("bound")], (1, vec![1], keys.clone()), "nobody is asked: there is nothing to roll");
+    settle(&mut harness, &mut version);
+    harness.watched(old_pod("bound", "n-3", 400));
+    harness.pass(1_000);
+    assert_eq!(self::shown(&mut harness)[&key("bound")], (3, vec![1], keys), "it is asked about all nodes");
+}
+
+/// How many nodes each run was shown, how many labels of each shape, and which its policy wants to see.
+fn shown(harness: &mut Harness) -> BTreeMap<Key, (usize, Vec<usize>, Option<Vec<Str>>)> {
     let shown = harness.run().into_iter().map(|run| {
         let Snapshot::DaemonSet(snapshot) = &*run.snapshot else { panic!("{:?}", run.key) };
         let labels: Vec<_> = snapshot.shapes.iter().map(|shape| shape.labels.len()).collect();
         (run.key, (snapshot.nodes.name.len(), labels, snapshot.rollout_policy.clone()))
     });
-    let shown: BTreeMap<_, _> = shown.collect();
-    assert_eq!(shown[&key("alone")], (1, vec![0], None));
-    assert_eq!(shown[&key("bound")], (3, vec![1], Some(vec!["zone".into()])));
+    shown.collect()
+}
+
+/// A Pod of an earlier revision of a set.
+fn old_pod(set: &str, node: &str, version: u64) -> Object {
+    let text = format!(
+        r#"{{"metadata":{{"name":"{set}-old","namespace":"default","uid":"uid-{set}-old","resourceVersion":"{version}",
+            "labels":{{"app":"{set}","controller-revision-hash":"old"}},
+            "ownerReferences":[{{"apiVersion":"apps/v1","kind":"DaemonSet","name":"{set}","uid":"uid-{set}",
+              "controller":true,"blockOwnerDeletion":true}}]}},
+            "spec":{{"nodeName":"{node}"}},"status":{{"phase":"Running"}}}}"#
+    );
+    Object::Pod(Arc::new(serde_json::from_str::<Pod>(&text).expect("a Pod")))
 }
 
 #[test]

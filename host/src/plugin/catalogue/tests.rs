@@ -242,5 +242,76 @@ fn what_answers_and_what_fails_is_told_of_the_binding() {
     assert!(left.message.ends_with("left alone until 1970-01-01T00:00:24Z"), "{}", left.message);
     assert_eq!(left.last_transition_time.unix_seconds, 12, "it did not answer before either");
     assert_eq!(after(&asked(Some(PluginFault::Quarantined { for_ms: 5 })), 15), None);
+    let longer =
+        after(&Notice::PluginQuarantined { plugin: "retry".into(), for_ms: 20_000 }, 24).expect("news");
+    assert!(longer.message.ends_with("left alone until 1970-01-01T00:00:44Z"), "{}", longer.message);
+    let restored = after(&Notice::PluginRestored { plugin: "retry".into() }, 29).expect("news");
+    assert_eq!((&*restored.status, &*restored.reason), ("Unknown", "NotAsked"));
     assert_eq!(after(&asked(None), 30).expect("news").status, "True");
+}
+
+#[test]
+fn another_binding_whose_settings_are_refused_is_named_in_place_of_the_first() {
+    let mut catalogue = catalogue();
+    let spec = |settings: Value| json!({ "decision": "backoff", "plugin": "retry", "settings": settings });
+    bind(&mut catalogue, "soon", spec(json!({ "x": 1 })));
+    bind(&mut catalogue, "later", spec(json!({ "x": 1 })));
+    put(&mut catalogue, "retry", 1, &[7]);
+    look(&mut catalogue);
+    put(&mut catalogue, "retry", 2, &[REFUSES_SETTINGS]);
+    look(&mut catalogue);
+    let message = |catalogue: &Catalogue| {
+        let reports = catalogue.reports().lock().expect("no panic before");
+        let of_plugin = reports.all().find_map(|report| match report {
+            Report::Plugin(_, replica) => Some(replica.conditions),
+            Report::Binding(..) => None,
+        });
+        let up_to_date = of_plugin.expect("a plugin").into_iter().find(|is| is.kind == "UpToDate");
+        up_to_date.expect("a condition").message
+    };
+    assert!(message(&catalogue).contains("ops/later"), "{}", message(&catalogue));
+    bind(&mut catalogue, "later", spec(json!({})));
+    look(&mut catalogue);
+    bring(&mut catalogue, Ok(&[REFUSES_SETTINGS]));
+    look(&mut catalogue);
+    assert!(message(&catalogue).contains("ops/soon"), "{}", message(&catalogue));
+}
+
+#[test]
+fn a_binding_that_goes_decides_no_more_while_a_plugin_is_being_loaded() {
+    let mut catalogue = catalogue();
+    put(&mut catalogue, "retry", 1, &[7]);
+    bind(&mut catalogue, "soon", json!({ "decision": "backoff", "plugin": "retry" }));
+    look(&mut catalogue);
+    put(&mut catalogue, "retry", 2, &[8]);
+    let (update, _) = catalogue.survey(NOW, true);
+    assert!(update.set.is_none());
+    let slow = catalogue.next_load().expect("a load");
+    catalogue.remove_binding(&Name { namespace: "ops".into(), name: "soon".into() });
+    let (update, _) = catalogue.survey(NOW, true);
+    let set = update.set.expect("another set");
+    assert!(set.bindings_of(Kind::Job, &metadata("any", "ops", 1)).is_empty());
+    assert_eq!(loaded(&catalogue.settle(NOW, slow.run()), "retry"), Some(8));
+}
+
+#[test]
+fn what_a_file_takes_the_place_of_is_not_fetched_until_the_file_is_gone() {
+    let directory = std::env::temp_dir().join(format!("windlass-shadowed-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let file = directory.join("retry.wasm");
+    std::fs::write(&file, [5]).expect("a file");
+    let mut catalogue = Catalogue::new(Arc::new(FakeLoader), Some(directory.clone()), "one".to_owned());
+    put(&mut catalogue, "retry", 1, &[7]);
+    for _ in 0..3 {
+        look(&mut catalogue);
+        assert_eq!(catalogue.wanted().count(), 0);
+    }
+    let shadowed = [("Loaded", "True", "AsExpected"), ("UpToDate", "False", "Shadowed")];
+    assert_eq!(conditions(&catalogue, "retry"), said(&shadowed));
+    std::fs::remove_file(&file).expect("a file");
+    assert!(look(&mut catalogue).set.is_none(), "what is loaded decides until the other is there");
+    assert_eq!(catalogue.wanted().count(), 1);
+    bring(&mut catalogue, Ok(&[7]));
+    assert_eq!(loaded(&look(&mut catalogue), "retry"), Some(7));
+    std::fs::remove_dir_all(&directory).expect("a directory");
 }

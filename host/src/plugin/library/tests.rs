@@ -102,3 +102,79 @@ fn a_file_that_was_only_touched_changes_nothing_and_one_that_is_gone_decides_no_
     assert_eq!(update.news, [News::Removed { name: "a".into(), digest: Some(Digest([1; 32])) }]);
     assert!(digests(&update.set.expect("a set")).is_empty());
 }
+
+/// A loader for which the machine fails at first.
+struct Unlucky(std::sync::atomic::AtomicU32);
+
+impl Loader for Unlucky {
+    fn load_within(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        limits: crate::plugin::resource::Limits,
+    ) -> Result<Arc<dyn crate::plugin::Plugin>, LoadFault> {
+        use std::sync::atomic::Ordering;
+        if self.0.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return Err(LoadFault::NoCompiler("no process".to_owned()));
+        }
+        FakeLoader.load_within(name, bytes, limits)
+    }
+}
+
+#[test]
+fn what_failed_in_passing_is_tried_again_later_each_time() {
+    let directory = Directory::new("passing");
+    directory.put("a.wasm", &[1]);
+    let mut library = Library::new(Arc::new(Unlucky(3.into())));
+    let told = look(&mut library, &directory.0, true).news;
+    assert!(matches!(&told[..], [News::Refused { fault: LoadFault::NoCompiler(_), .. }]), "{told:?}");
+    let looks_until = |library: &mut Library, is_over: fn(&Library) -> bool| {
+        (1..2_000).find(|_| {
+            let news = look(library, &directory.0, false).news;
+            assert!(!matches!(&news[..], [News::Refused { .. }]), "told once");
+            is_over(library)
+        })
+    };
+    let tries = |library: &Library| library.state("a").0.is_some();
+    assert_eq!(
+        looks_until(&mut library, tries),
+        Some((FIRST_RETRY_LOOKS + 2 * FIRST_RETRY_LOOKS) as usize),
+        "the second try fails as well"
+    );
+    assert_eq!(library.state("a").1, None);
+}
+
+#[test]
+fn nothing_waits_for_a_load_and_one_of_what_is_offered_no_more_changes_nothing() {
+    let directory = Directory::new("slow");
+    directory.put("a.wasm", &[1]);
+    directory.put("b.wasm", &[2]);
+    let mut library = Library::new(Arc::new(FakeLoader));
+    let survey = |library: &mut Library, at_once| {
+        library.survey(&directory::offers(&directory.0).expect("a directory"), at_once)
+    };
+    assert!(survey(&mut library, true).set.is_none(), "nothing is loaded yet");
+    let slow = library.next_load().expect("a load");
+    assert_eq!(&**slow.name(), "a");
+    // While it goes on, it is not begun again.
+    survey(&mut library, true);
+    let other = library.next_load().expect("a load");
+    assert_eq!(&**other.name(), "b");
+    assert!(library.next_load().is_none());
+    let update = library.settle(other.run());
+    assert_eq!(digests(&update.set.expect("plugins")), [("b".to_owned(), 2)]);
+    // The file is another by now: what was begun for the first is let go.
+    directory.put("a.wasm", &[3]);
+    survey(&mut library, true);
+    assert!(library.settle(slow.run()).set.is_none());
+    let newest = library.next_load().expect("a load").run();
+    assert_eq!(digests(&library.settle(newest).set.expect("plugins"))[0], ("a".to_owned(), 3));
+    // And so is what was begun for a file that is gone.
+    directory.put("a.wasm", &[4]);
+    survey(&mut library, true);
+    let late = library.next_load().expect("a load").run();
+    fs::remove_file(directory.0.join("a.wasm")).expect("a file");
+    survey(&mut library, true);
+    let update = library.settle(late);
+    assert!(update.set.is_none() && update.news.is_empty());
+}

@@ -15,10 +15,14 @@ use super::fault;
 use super::limits::{CallState, HOSTCALL_BYTES};
 use crate::plugin::decision::Decision;
 use crate::plugin::load::LoadFault;
-use crate::plugin::{Called, Cost, Description, Identity, Plugin, PluginFault, admission};
+use crate::plugin::{Called, Cost, Description, Identity, Plugin, PluginFault, admission, bounds};
 
 /// Most bytes of a description: its schema and all else.
 const MAX_DESCRIPTION_BYTES: usize = 64 << 10;
+
+/// Time of a call while a plugin is loaded, milliseconds: its code is touched for the first time, and a machine that is busy
+/// is no reason to refuse it.
+const LOADING_MS: u32 = 1_000;
 
 /// A plugin that is compiled and linked.
 pub(super) struct WasmPlugin {
@@ -55,8 +59,9 @@ impl WasmPlugin {
         let description = Description::default();
         let mut plugin = Self { engine, options, linked, identity, description, exports, loaded_in_us: None };
         plugin.check_types()?;
-        let described = plugin
-            .call(|store, instance| plugin.exports.meta.load(&mut *store, instance)?.call_describe(store));
+        let described = plugin.call_within(plugin.loading(), |store, instance| {
+            plugin.exports.meta.load(&mut *store, instance)?.call_describe(store)
+        });
         let described = described.result.map_err(LoadFault::NotDescribed)?;
         let description = convert::description(described);
         let bytes = size_of_description(&description);
@@ -70,7 +75,7 @@ impl WasmPlugin {
     /// Whether every export that will be called has the type of the interface.
     fn check_types(&self) -> Result<(), LoadFault> {
         let mut mismatch = None;
-        let called = self.call(|store, instance| {
+        let called = self.call_within(self.loading(), |store, instance| {
             mismatch = self.exports.check(store, instance).err();
             Ok(())
         });
@@ -80,9 +85,25 @@ impl WasmPlugin {
         called.result.map_err(LoadFault::NotDescribed)
     }
 
+    /// What a call may cost while the plugin is loaded, when nobody waits for it.
+    fn loading(&self) -> Budget {
+        match self.options.budget {
+            Budget::TimeMs(milliseconds) => Budget::TimeMs(milliseconds.max(LOADING_MS)),
+            Budget::Fuel(fuel) => Budget::Fuel(fuel),
+        }
+    }
+
     /// Instantiates the plugin, calls it once under the limits, and drops it.
     fn call<R>(
         &self,
+        body: impl FnOnce(&mut Store<CallState>, &Instance) -> wasmtime::Result<R>,
+    ) -> Called<R> {
+        self.call_within(self.options.budget, body)
+    }
+
+    fn call_within<R>(
+        &self,
+        budget: Budget,
         body: impl FnOnce(&mut Store<CallState>, &Instance) -> wasmtime::Result<R>,
     ) -> Called<R> {
         let options = &self.options;
@@ -91,11 +112,11 @@ impl WasmPlugin {
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         let began_us = options.clock.map(|clock| clock());
         let _running = self.engine.ticker.as_ref().map(|ticker| ticker.guest_runs());
-        let outcome = grant(&mut store, options.budget)
+        let outcome = grant(&mut store, budget)
             .and_then(|()| self.linked.instantiate(&mut store))
             .and_then(|instance| body(&mut store, &instance));
         let cost = Cost {
-            fuel: match options.budget {
+            fuel: match budget {
                 Budget::Fuel(fuel) => Some(fuel.saturating_sub(store.get_fuel().unwrap_or(0))),
                 Budget::TimeMs(_) => None,
             },
@@ -115,7 +136,7 @@ impl WasmPlugin {
         let Called { result, cost, log } = self.call(body);
         let result = match result {
             Ok(Ok(answers)) => Ok(answers.into_iter().map(answer).collect()),
-            Ok(Err(message)) => Err(PluginFault::Refused(message)),
+            Ok(Err(message)) => Err(PluginFault::Refused(bounds::cut(message))),
             Err(fault) => Err(fault),
         };
         Called { result, cost, log }
@@ -142,7 +163,7 @@ impl Plugin for WasmPlugin {
         });
         let Called { result, cost, log } = called;
         let result = match result {
-            Ok(verdict) => verdict.map_err(PluginFault::SettingsRefused),
+            Ok(verdict) => verdict.map_err(|message| PluginFault::SettingsRefused(bounds::cut(message))),
             Err(fault) => Err(fault),
         };
         Called { result, cost, log }

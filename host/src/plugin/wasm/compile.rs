@@ -44,7 +44,7 @@ pub enum Compiler {
 /// The component that `bytes` are, compiled or taken from the cache.
 ///
 /// # Errors
-/// [`LoadFault::NotCompiled`] with the reason.
+/// [`LoadFault::NotCompiled`] or [`LoadFault::NoCompiler`] with the reason.
 pub(super) fn component(
     engine: &Engine,
     compiler: &Compiler,
@@ -60,11 +60,15 @@ pub(super) fn component(
         Compiler::Here => precompile(engine, bytes)?,
         Compiler::Child { program, arguments } => in_child(program, arguments, bytes)?,
     };
+    let Some(component) = load_precompiled(engine, &code) else {
+        let reason =
+            "the program on disk is another version than the one that runs, which has to be started anew";
+        return Err(LoadFault::NoCompiler(reason.to_owned()));
+    };
     if let Some(cache) = cache {
         cache.put(engine, digest, &code);
     }
-    // Code that a child of another version of this program made does not fit.
-    load_precompiled(engine, &code).map_or_else(|| here(engine, bytes), Ok)
+    Ok(component)
 }
 
 /// Machine code of the component that `bytes` are.
@@ -80,7 +84,8 @@ fn here(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadFault> {
 }
 
 fn in_child(program: &PathBuf, arguments: &[String], bytes: &[u8]) -> Result<Vec<u8>, LoadFault> {
-    let not_started = |error: std::io::Error| LoadFault::NotCompiled(format!("its process: {error}"));
+    let not_started =
+        |error: std::io::Error| LoadFault::NoCompiler(format!("cannot start a process for it: {error}"));
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()

@@ -6,10 +6,11 @@ use super::bindings::{
     admission as wit_admission, backoff as wit_backoff, meta as wit_meta, missed_runs as wit_missed_runs,
     rollout as wit_rollout, schedule as wit_schedule,
 };
-use crate::plugin::{Description, admission};
+use crate::plugin::{Description, admission, bounds};
 
 pub(super) fn description(description: wit_meta::Description) -> Description {
     let wit_meta::Description { name, version, settings_schema, wants, extra } = description;
+    let (name, version) = (bounds::cut(name), bounds::cut(version));
     Description { name, version, settings_schema, wants, extra }
 }
 

@@ -3,7 +3,7 @@
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use super::limits::CallState;
-use crate::plugin::PluginFault;
+use crate::plugin::{PluginFault, bounds};
 
 /// How wasmtime words that a guest handed over more than it may; its type is not public.
 const TOO_MUCH_OUTPUT: &str = "too much data is being copied";
@@ -18,8 +18,8 @@ pub(super) fn of_call(error: &wasmtime::Error, state: &CallState) -> PluginFault
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt | Trap::OutOfFuel) => PluginFault::TookTooLong,
-        Some(trap) => PluginFault::Trapped(trap.to_string()),
+        Some(trap) => PluginFault::Trapped(bounds::cut(trap.to_string())),
         None if error.root_cause().to_string().starts_with(TOO_MUCH_OUTPUT) => PluginFault::TooMuchOutput,
-        None => PluginFault::Trapped(format!("{error:#}")),
+        None => PluginFault::Trapped(bounds::cut(format!("{error:#}"))),
     }
 }

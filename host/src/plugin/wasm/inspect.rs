@@ -2,9 +2,9 @@
 
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
-use crate::plugin::Digest;
 use crate::plugin::decision::Decision;
 use crate::plugin::load::LoadFault;
+use crate::plugin::{Digest, bounds};
 
 /// Most bytes of a plugin: one in Python has about 18 million.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -41,7 +41,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadFault> {
     }
     let (imports, exports) = names(bytes)?;
     if let Some(foreign) = imports.iter().find(|name| !is_known_import(name)) {
-        return Err(LoadFault::ForeignImport(foreign.clone()));
+        return Err(LoadFault::ForeignImport(bounds::cut(foreign.clone())));
     }
     if !has_known(&exports, META)? {
         return Err(LoadFault::NoDescription);
@@ -56,7 +56,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, LoadFault> {
         return Err(LoadFault::DecidesNothing);
     }
     // What the names promise is worth nothing where the bytes are not valid.
-    Validator::new().validate_all(bytes).map_err(|error| LoadFault::NotAComponent(error.to_string()))?;
+    Validator::new()
+        .validate_all(bytes)
+        .map_err(|error| LoadFault::NotAComponent(bounds::cut(error.to_string())))?;
     let digest = Digest::of(bytes);
     Ok(Inspection { digest, size_bytes, decisions, imports, exports })
 }
@@ -66,7 +68,7 @@ const MAGIC: &[u8] = b"\0asm";
 
 /// Names of what the component imports and exports, those of the components inside it left out.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), LoadFault> {
-    let not_a_component = |reason: &dyn ToString| LoadFault::NotAComponent(reason.to_string());
+    let not_a_component = |reason: &dyn ToString| LoadFault::NotAComponent(bounds::cut(reason.to_string()));
     if !bytes.starts_with(MAGIC) {
         return Err(not_a_component(&"it does not begin as WebAssembly does"));
     }
@@ -117,7 +119,9 @@ fn has_known(exports: &[String], interface: &str) -> Result<bool, LoadFault> {
         other = Some(export);
     }
     match other {
-        Some(export) => Err(LoadFault::WrongVersion { export: export.clone(), known: KNOWN_VERSION }),
+        Some(export) => {
+            Err(LoadFault::WrongVersion { export: bounds::cut(export.clone()), known: KNOWN_VERSION })
+        }
         None => Ok(false),
     }
 }

@@ -12,7 +12,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{Error as WatchError, Event};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use windlass_core::kube::{ObjectMeta, Str};
 
 use super::super::client::chain;
@@ -66,7 +66,7 @@ impl Kind {
 /// All of a kind, at the start; none where the cluster does not have the resource, or does not let it be read.
 ///
 /// # Errors
-/// [`ShellFault::Plugins`] where the API server does not say within `timeout`.
+/// [`ShellFault::PolicyResources`] where the API server does not say within `timeout`.
 pub(super) async fn list(
     client: &kube::Client,
     kind: Kind,
@@ -75,9 +75,14 @@ pub(super) async fn list(
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.resource());
     let deadline = Instant::now() + timeout;
     loop {
-        let error = match api.list(&ListParams::default()).await {
-            Ok(list) => return Ok(list.items),
-            Err(error) => error,
+        let parameters = ListParams::default();
+        let error = match timeout_at(deadline, api.list(&parameters)).await {
+            Ok(Ok(list)) => return Ok(list.items),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let reason = format!("no answer within {} s", timeout.as_secs());
+                return Err(ShellFault::PolicyResources { plural: kind.plural(), reason });
+            }
         };
         match &error {
             kube::Error::Api(status) if status.code == 404 => {
@@ -89,8 +94,7 @@ pub(super) async fn list(
                 return Ok(Vec::new());
             }
             _ if Instant::now() + RETRY >= deadline => {
-                let reason = format!("cannot list {}: {}", kind.plural(), chain(&error));
-                return Err(ShellFault::Plugins(reason));
+                return Err(ShellFault::PolicyResources { plural: kind.plural(), reason: chain(&error) });
             }
             _ => tokio::time::sleep(RETRY).await,
         }

@@ -1,12 +1,14 @@
-//! Writes what there is to say into the statuses of PolicyPlugins and PolicyBindings, by server-side apply, so that each
-//! replica owns its own entry.
+//! Writes what there is to say into the statuses of PolicyPlugins and PolicyBindings, by server-side apply.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
+use super::REQUEST_TIMEOUT;
 use super::resources::Kind;
 use crate::plugin::report::{Report, Reports};
 use crate::plugin::resource::API_VERSION;
@@ -16,8 +18,19 @@ const MANAGER: &str = "windlass-policies";
 /// Most statuses that are written in one go; the rest waits for the next.
 const MAX_WRITES: usize = 32;
 
+/// Time between two rounds.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Writes what is due, again and again.
+pub(super) async fn write_on(client: kube::Client, reports: Arc<Mutex<Reports>>) {
+    loop {
+        write(&client, &reports).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Writes what is due.
-pub(super) async fn write(client: &kube::Client, reports: &Mutex<Reports>) {
+async fn write(client: &kube::Client, reports: &Mutex<Reports>) {
     let due = reports.lock().unwrap_or_else(PoisonError::into_inner).take();
     for (position, report) in due.iter().enumerate() {
         let is_written = position < MAX_WRITES && write_one(client, report).await;
@@ -46,7 +59,14 @@ async fn write_one(client: &kube::Client, report: &Report) -> bool {
         "metadata": { "name": &**name },
         "status": { "replicas": [replica.unwrap_or(Value::Null)] },
     });
-    let written = api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&status)).await;
+    let (parameters, patch) = (PatchParams::apply(MANAGER).force(), Patch::Apply(&status));
+    let written = match timeout(REQUEST_TIMEOUT, api.patch_status(name, &parameters, &patch)).await {
+        Ok(written) => written,
+        Err(_) => {
+            tracing::debug!("the status of {} {name} is not written yet: no answer", kind.plural());
+            return false;
+        }
+    };
     match written {
         Ok(_) => true,
         // It is gone, or may not be written: nothing that another try would mend soon.

@@ -54,6 +54,13 @@ enum OnFailure {
     Fail,
 }
 
+impl OnFailure {
+    /// What is meant where the plugin may well answer a moment later.
+    fn in_passing(self) -> Self {
+        if self == Self::Fail { Self::Hold } else { self }
+    }
+}
+
 /// Why a plugin may not be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
@@ -172,7 +179,7 @@ impl Route {
                         Err(("P7", format!("{} is called in its quarantine", call.plugin)))
                     }
                     Some(call) => Err(("P3", format!("{} is called: {why:?}", call.plugin))),
-                    None => self.stands_in(batch, now_s),
+                    None => self.stands_in(batch, now_s, self.on_failure),
                 };
             }
         };
@@ -187,9 +194,10 @@ impl Route {
         }
         let Some(last) = batch.calls.last() else {
             // Nobody looks twice at settings that were refused.
-            let is_known = refused.contains(&(digest, self.decision)) || before + 2 > MAX_CALLS;
-            return if is_known {
-                self.stands_in(batch, now_s)
+            return if refused.contains(&(digest, self.decision)) {
+                self.stands_in(batch, now_s, self.on_failure)
+            } else if before + 2 > MAX_CALLS {
+                self.stands_in(batch, now_s, self.on_failure.in_passing())
             } else {
                 Err(("V10", format!("{name} is not asked, and nothing is known against it")))
             };
@@ -220,16 +228,24 @@ impl Route {
             None if matches!(&last.gave, Ok(Some(answers)) if *answers == batch.told) => {
                 Err(("P2", format!("{name} said {:?}, which it may not, and the core heard it", batch.told)))
             }
-            None => self.stands_in(batch, now_s),
+            None if last.gave == Err(PluginFault::Busy) => {
+                self.stands_in(batch, now_s, self.on_failure.in_passing())
+            }
+            None => self.stands_in(batch, now_s, self.on_failure),
         }
     }
 
     /// P3: the core was told what the binding says of failures, and nothing of what the plugin said.
-    fn stands_in(&self, batch: &Asked, now_s: i64) -> Result<(), (&'static str, String)> {
+    fn stands_in(
+        &self,
+        batch: &Asked,
+        now_s: i64,
+        on_failure: OnFailure,
+    ) -> Result<(), (&'static str, String)> {
         let is_told = |text: &str| {
             text.starts_with(&format!("policy plugin {} ({}) failed: ", self.plugin, self.decision))
         };
-        let holds = match (self.on_failure, &batch.questions, &batch.told) {
+        let holds = match (on_failure, &batch.questions, &batch.told) {
             (OnFailure::BuiltIn, questions, told) => *told == built_in(questions),
             (OnFailure::Hold, Questions::Backoff(asked), Answers::Backoff(told)) => {
                 asked.len() == told.len()
@@ -261,10 +277,8 @@ impl Route {
         if holds {
             return Ok(());
         }
-        let what = format!(
-            "{} gave nothing of use, {:?} is declared, and the core heard",
-            self.plugin, self.on_failure
-        );
+        let what =
+            format!("{} gave nothing of use, {on_failure:?} is declared, and the core heard", self.plugin);
         Err(("P3", format!("{what} {:?}", batch.told)))
     }
 }
