@@ -49,8 +49,9 @@ cluster: ## Leave a real control plane running and print its kubeconfig
 cluster-down: ## Stop the control plane that `make cluster` left running
 	@cargo run --quiet -p windlass-control-plane -- down --dir $(CLUSTER_DIRECTORY)
 
-bench: core ## Measure the core on both engines, schedules, the state machine, plugins, nodes and the sandbox
+bench: build ## Measure the core on both engines, schedules, the state machine, plugins, nodes and the sandbox
 	./plugins/build || [ $$? -eq 77 ]
+	./tests/benches/plugins.sh || [ $$? -eq 77 ]
 	WINDLASS_REQUIRE_CORE=1 cargo bench $(WORKSPACE) --features windlass-tests/wasm \
 		--bench crossing --bench machine --bench plugins --bench nodes --bench schedule --bench store \
 		--bench simulation

@@ -48,6 +48,10 @@ enum Command {
     /// Run the controllers against a cluster, until SIGTERM or SIGINT.
     Run(Box<run::Arguments>),
     /// Run manifests on a cluster in memory, in virtual time, and show what kubectl would.
+    ///
+    /// CronJobs, DaemonSets, Jobs, Pods, Nodes and Namespaces are served, and PolicyPlugins and PolicyBindings are
+    /// taken. What a Pod does is told by annotations of its template, such as
+    /// sandbox.windlass.dev/run-seconds: "5-10"; see docs/simulate.md.
     #[cfg(feature = "simulate")]
     Simulate(Box<simulate::Arguments>),
     /// Say what a CronJob's schedule means, without a cluster.

@@ -1,8 +1,8 @@
 //! What policy plugins cost: what one adds to a reconcile in Rust, JavaScript and Python, how long one takes to load, what
 //! a host with many of them holds in memory, and what other objects' reconciles feel of one that never ends.
 //!
-//! The plugins are those of `target/plugins`: `make plugins` builds the one in Rust, and `windlass plugin build` one in
-//! JavaScript or Python, to be put there as `backoff-javascript.wasm` and `backoff-python.wasm`.
+//! The plugins are those of `target/plugins`: `make plugins` builds the one in Rust, and `tests/benches/plugins.sh` those
+//! in JavaScript and Python. `make bench` does both; what is absent is not measured, which is said.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "a benchmark reads a clock")]
 
 use std::path::{Path, PathBuf};

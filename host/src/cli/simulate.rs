@@ -31,10 +31,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Wall time between two lines of progress for a pipe.
 const LINE: Duration = Duration::from_secs(2);
 
-/// Runs manifests on a cluster in memory, in virtual time, and shows what kubectl would.
-///
-/// CronJobs, DaemonSets, Jobs, Pods, Nodes and Namespaces are served. What a Pod does is told by annotations of its template, such as
-/// sandbox.windlass.dev/run-seconds: "5-10"; see docs/simulate.md.
+/// Flags of `windlass simulate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Manifest in YAML or JSON, a directory of them, or - for standard input; may be given more than once.
@@ -61,7 +58,8 @@ pub(super) struct Arguments {
     /// Directory of policy plugins: each file NAME.wasm decides where an annotation names it; see docs/policies.md.
     #[arg(long, value_name = "DIR")]
     plugin_dir: Option<PathBuf>,
-    /// Form of the result: for people as kubectl shows it, or the final CronJobs, Jobs, Pods and Events as a v1 List.
+    /// Form of the result: for people as kubectl shows it, or the final CronJobs, DaemonSets with their
+    /// ControllerRevisions, Jobs, Pods and Events as a v1 List.
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
 }

@@ -18,8 +18,9 @@ const UNTIL_MS: u64 = 3_000_000;
 /// Exit status of plugins/build where nothing can be built for wasm32-unknown-unknown.
 const NO_TOOLCHAIN: i32 = 77;
 
-/// The example plugins of these names; `None`, and a word about it, where this machine cannot build them.
-pub(super) fn examples(names: &[&str]) -> Option<Arc<PolicySet>> {
+/// The example plugins of these names; `None`, and a line that says that `test` is skipped, where this machine cannot
+/// build them.
+pub(super) fn examples(test: &str, names: &[&str]) -> Option<Arc<PolicySet>> {
     let directory = tempfile::tempdir().unwrap();
     let built = Command::new(workspace().join("plugins/build"))
         .args(names)
@@ -27,7 +28,7 @@ pub(super) fn examples(names: &[&str]) -> Option<Arc<PolicySet>> {
         .output()
         .unwrap();
     if built.status.code() == Some(NO_TOOLCHAIN) {
-        println!("SKIPPED {}: no toolchain for wasm32-unknown-unknown", names.join(" "));
+        println!("\nSKIPPED {test}: no toolchain for wasm32-unknown-unknown");
         return None;
     }
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -92,7 +93,8 @@ fn waits(simulation: &Simulation) -> Vec<String> {
 
 #[test]
 fn a_team_has_so_many_jobs_at_once_and_the_oldest_comes_next() {
-    let Some(policies) = examples(&["admission-limit-per-team"]) else { return };
+    let test = "a_team_has_so_many_jobs_at_once_and_the_oldest_comes_next";
+    let Some(policies) = examples(test, &["admission-limit-per-team"]) else { return };
     let of_team = |team: &str| {
         format!(
             r#""policy.windlass.dev/admission": "admission-limit-per-team", "policy.windlass.dev/queue": "{team}",
@@ -121,7 +123,8 @@ fn a_team_has_so_many_jobs_at_once_and_the_oldest_comes_next() {
 
 #[test]
 fn a_job_starts_when_those_that_it_waits_for_are_complete() {
-    let Some(policies) = examples(&["admission-wait-for-jobs"]) else { return };
+    let test = "a_job_starts_when_those_that_it_waits_for_are_complete";
+    let Some(policies) = examples(test, &["admission-wait-for-jobs"]) else { return };
     let after = |names: &str| {
         format!(
             r#""policy.windlass.dev/admission": "admission-wait-for-jobs",
@@ -146,7 +149,8 @@ fn a_job_starts_when_those_that_it_waits_for_are_complete() {
 
 #[test]
 fn a_namespace_that_has_spent_its_retries_waits() {
-    let Some(policies) = examples(&["backoff-retry-budget"]) else { return };
+    let test = "a_namespace_that_has_spent_its_retries_waits";
+    let Some(policies) = examples(test, &["backoff-retry-budget"]) else { return };
     let budget = r#""policy.windlass.dev/backoff": "backoff-retry-budget",
         "policy.windlass.dev/backoff-settings": "{\"retriesPerHour\": 1, \"baseMs\": 1000, \"holdMs\": 60000}""#;
     let manifest = job_with("etl", budget, r#""sandbox.windlass.dev/fail-first": "2""#);

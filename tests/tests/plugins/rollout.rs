@@ -88,7 +88,8 @@ fn calls(simulation: &Simulation) -> u64 {
 
 #[test]
 fn the_example_goes_from_the_canary_zone_by_zone_and_never_to_two_nodes_of_a_rack() {
-    let Some(policies) = examples(&[EXAMPLE]) else { return };
+    let test = "the_example_goes_from_the_canary_zone_by_zone_and_never_to_two_nodes_of_a_rack";
+    let Some(policies) = examples(test, &[EXAMPLE]) else { return };
     let settings =
         format!(r#", "policy.windlass.dev/rollout-settings": "{{\"bakeMs\": {}}}""#, BAKE_S * 1_000);
     let manifest = cluster(EXAMPLE, &settings);

@@ -16,7 +16,7 @@ use windlass_tests::guests::{Decides, Guest};
 
 /// Times that the file is replaced.
 const SWAPS: u64 = 300;
-/// Every so manieth version is one that traps, is no plugin at all, or is gone.
+/// One in so many versions is one that traps, is no plugin at all, or is gone.
 const BAD_EVERY: u64 = 7;
 /// Jobs that are bound to the plugin.
 const JOBS: usize = 20;

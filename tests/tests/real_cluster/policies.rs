@@ -15,6 +15,9 @@ use windlass_tests::registry::Registry;
 use super::cron_jobs::read;
 use super::process::{Windlass, output};
 
+/// The built-in delay after the first failure, seconds (`--job-backoff-base`).
+const BUILT_IN_DELAY_S: i64 = 10;
+
 /// A directory of plugins that is gone when the test ends.
 struct Plugins(PathBuf);
 
@@ -75,6 +78,16 @@ fn a_plugin_is_replaced_while_pods_fail_and_a_broken_one_stops_nothing() -> Resu
     ensure!(described.contains("the built-in policy answers"), "{described}");
     let events = plane.kubectl(&["get", "events", "--field-selector=reason=PolicyFailed"])?;
     ensure!(events.contains("policy plugin retry (backoff) failed: it trapped"), "{events}");
+    // A Job that meets nothing but the broken plugin is tried again as without one, and comes to its end.
+    plane.apply(&failing_job("again", 1).to_string())?;
+    plane.kubectl(&["wait", "--for=condition=Failed", "--timeout=60s", "job/again"])?;
+    let delays = waits(&plane, "again")?;
+    ensure!(
+        matches!(delays[..], [delay_s] if delay_s >= BUILT_IN_DELAY_S),
+        "retries after {delays:?} s instead of one after {BUILT_IN_DELAY_S} s"
+    );
+    let events = plane.kubectl(&["get", "events", "--field-selector=reason=PolicyFailed"])?;
+    ensure!(events.contains("job/again"), "{events}");
 
     plane.apply(&plugin(&garbage).to_string())?;
     let up_to_date = "{.status.replicas[0].conditions[?(@.type==\"UpToDate\")].reason}=NotAComponent";
