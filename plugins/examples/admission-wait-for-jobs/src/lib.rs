@@ -1,7 +1,7 @@
 //! Lets a Job start when the Jobs that it waits for are complete.
 
 use windlass_plugin::admission::{Admission, Answer, Dependency, Hold, Question};
-use windlass_plugin::settings;
+use windlass_plugin::{ask_again, settings};
 
 settings! {
     /// How a Job waits.
@@ -38,7 +38,7 @@ impl Admission for WaitForJobs {
         }
         Ok(Answer::Hold(Hold {
             reason: format!("waits for {}", waited_for.join(", ")),
-            ask_again_ms: settings.ask_again_ms,
+            ask_again_ms: ask_again(settings.ask_again_ms),
         }))
     }
 }
@@ -81,6 +81,13 @@ mod tests {
         };
         assert_eq!(hold.reason, "waits for shop/0 (running), shop/2 (absent), shop/3 (later)");
         assert_eq!(hold.ask_again_ms, 10_000);
+    }
+
+    #[test]
+    fn it_is_asked_again_no_sooner_than_a_second() {
+        let settings = Settings { ask_again_ms: 0, ..Settings::default() };
+        let answer = asked(&settings, 0, &["running"]);
+        assert!(matches!(&answer, Answer::Hold(hold) if hold.ask_again_ms == 1_000), "{answer:?}");
     }
 
     #[test]
