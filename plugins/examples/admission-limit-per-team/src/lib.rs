@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use windlass_plugin::admission::{Admission, Answer, Hold, Question};
-use windlass_plugin::{jitter, settings};
+use windlass_plugin::{ask_again, jitter, settings};
 
 settings! {
     /// How much a team may run.
@@ -29,7 +29,7 @@ impl Admission for LimitPerTeam {
             None => Answer::Start,
             Some(reason) => Answer::Hold(Hold {
                 reason,
-                ask_again_ms: jitter(question.seed).around(settings.ask_again_ms, 20),
+                ask_again_ms: ask_again(jitter(question.seed).around(settings.ask_again_ms, 20)),
             }),
         })
     }
@@ -77,6 +77,20 @@ mod tests {
     fn a_job_starts_while_the_team_has_a_place() {
         assert_eq!(asked(&Settings::default(), 9, 90, 1), Answer::Start);
         assert_eq!(reason(asked(&Settings::default(), 10, 90, 1)), "team \"web\" runs 10 of 10 Jobs");
+    }
+
+    #[test]
+    fn it_is_asked_again_no_sooner_than_a_second_and_no_later_than_a_day() {
+        let waits_ms = |ask_again_ms| {
+            let settings = Settings { jobs: 0, ask_again_ms, ..Settings::default() };
+            (0..50).map(move |seed| {
+                let answer = LimitPerTeam::decide(&settings, &Question { seed, ..Question::default() });
+                let Ok(Answer::Hold(hold)) = answer else { panic!("no hold but {answer:?}") };
+                hold.ask_again_ms
+            })
+        };
+        assert!(waits_ms(1_000).all(|wait_ms| (1_000..=1_200).contains(&wait_ms)));
+        assert!(waits_ms(86_400_000).all(|wait_ms| (69_120_000..=86_400_000).contains(&wait_ms)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Lets a Job start when the Jobs that it waits for are complete.
 
 use windlass_plugin::admission::{Admission, Answer, Dependency, Hold, Question};
-use windlass_plugin::settings;
+use windlass_plugin::{ask_again, settings};
 
 settings! {
     /// How a Job waits.
@@ -21,6 +21,9 @@ settings! {
     pub enum WhenFailed { Hold, Start }
 }
 
+/// Most Jobs that a reason names: the host takes 1,024 bytes, and a name with its namespace may have 317.
+const MAX_NAMED: usize = 3;
+
 struct WaitForJobs;
 
 impl Admission for WaitForJobs {
@@ -33,12 +36,14 @@ impl Admission for WaitForJobs {
             .filter(|dependency| stands_in_the_way(settings, question, dependency));
         let waited_for: Vec<String> =
             waited_for.map(|dependency| format!("{} ({})", dependency.owner, dependency.state)).collect();
-        if waited_for.is_empty() {
+        let (named, others) = waited_for.split_at(waited_for.len().min(MAX_NAMED));
+        if named.is_empty() {
             return Ok(Answer::Start);
         }
+        let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
         Ok(Answer::Hold(Hold {
-            reason: format!("waits for {}", waited_for.join(", ")),
-            ask_again_ms: settings.ask_again_ms,
+            reason: format!("waits for {}{others}", named.join(", ")),
+            ask_again_ms: ask_again(settings.ask_again_ms),
         }))
     }
 }
@@ -81,6 +86,20 @@ mod tests {
         };
         assert_eq!(hold.reason, "waits for shop/0 (running), shop/2 (absent), shop/3 (later)");
         assert_eq!(hold.ask_again_ms, 10_000);
+    }
+
+    #[test]
+    fn of_many_it_names_the_first_so_that_the_host_takes_the_reason() {
+        let answer = asked(&Settings::default(), 0, &["running"; 64]);
+        let Answer::Hold(hold) = answer else { panic!("no hold but {answer:?}") };
+        assert_eq!(hold.reason, "waits for shop/0 (running), shop/1 (running), shop/2 (running) and 61 more");
+    }
+
+    #[test]
+    fn it_is_asked_again_no_sooner_than_a_second() {
+        let settings = Settings { ask_again_ms: 0, ..Settings::default() };
+        let answer = asked(&settings, 0, &["running"]);
+        assert!(matches!(&answer, Answer::Hold(hold) if hold.ask_again_ms == 1_000), "{answer:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use windlass_plugin::backoff::{Answer, Backoff, Question};
-use windlass_plugin::{jitter, settings};
+use windlass_plugin::{MAX_DELAY_MS, jitter, settings};
 
 settings! {
     /// How to back off.
@@ -16,7 +16,8 @@ settings! {
         jitter_percent: u32 = 20,
         /// Exit codes after which another try is of no use.
         fatal: Vec<i32> = Vec::new(),
-        /// Exit codes that are not the program's fault: tried again at once, not counted.
+        /// Exit codes that are not the program's fault: answered with `not-counted`, for which this version takes the
+        /// built-in delay.
         not_counted: Vec<i32> = Vec::new(),
         /// Another first delay for some exit codes, milliseconds.
         base_ms_by_exit_code: BTreeMap<String, u32> = BTreeMap::new(),
@@ -48,7 +49,8 @@ impl Backoff for ByExitCode {
             }
         }
         let delay_ms = doubled(base_ms(settings, question), question.failures).min(settings.max_ms);
-        Ok(Answer::RetryAfterMs(jitter(question.seed).around(delay_ms, settings.jitter_percent)))
+        let moved_ms = jitter(question.seed).around(delay_ms, settings.jitter_percent);
+        Ok(Answer::RetryAfterMs(moved_ms.min(MAX_DELAY_MS)))
     }
 }
 
@@ -93,6 +95,16 @@ mod tests {
         assert!((0..100).all(|seed| (8_000..=12_000).contains(&delay(seed))));
         assert_ne!(delay(1), delay(2));
         assert_eq!(delay(1), delay(1));
+    }
+
+    #[test]
+    fn no_delay_is_longer_than_a_day_jitter_included() {
+        let day_ms = 86_400_000;
+        let settings = Settings { base_ms: day_ms, max_ms: day_ms, ..Settings::default() };
+        for seed in 0..50 {
+            let answer = ByExitCode::decide(&settings, &Question { seed, ..Question::default() });
+            assert!(matches!(answer, Ok(Answer::RetryAfterMs(delay_ms)) if delay_ms <= day_ms), "{answer:?}");
+        }
     }
 
     #[test]

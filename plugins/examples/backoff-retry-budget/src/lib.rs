@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use windlass_plugin::backoff::{Answer, Backoff, Hold, Question};
-use windlass_plugin::{Facts as _, jitter, settings};
+use windlass_plugin::{Facts as _, MAX_DELAY_MS, ask_again, jitter, settings};
 
 /// Failures of Pods of the namespace's Jobs in the last hour, each of which meant a retry.
 const SPENT: &str = "job.namespace-failures-last-hour";
@@ -44,11 +44,11 @@ impl Backoff for RetryBudget {
                 reason: format!(
                     "namespace {namespace} had {spent} failures in the last hour, and {budget} retries"
                 ),
-                ask_again_ms: jitter(question.seed).between(settings.hold_ms, latest_ms),
+                ask_again_ms: ask_again(jitter(question.seed).between(settings.hold_ms, latest_ms)),
             }));
         }
         let doubled = settings.base_ms.saturating_mul(1 << question.failures.saturating_sub(1).min(31));
-        Ok(Answer::RetryAfterMs(doubled.min(settings.max_ms)))
+        Ok(Answer::RetryAfterMs(doubled.min(settings.max_ms).min(MAX_DELAY_MS)))
     }
 }
 
@@ -74,6 +74,20 @@ mod tests {
         let Ok(Answer::Hold(hold)) = asked(&settings, "shop/report", "101") else { panic!("no hold") };
         assert_eq!(hold.reason, "namespace shop had 101 failures in the last hour, and 100 retries");
         assert!((1_000..=2_000).contains(&hold.ask_again_ms));
+    }
+
+    #[test]
+    fn a_hold_is_from_a_second_to_a_day_and_a_delay_a_day_at_most() {
+        for (hold_ms, expected_ms) in [(0, 1_000), (86_400_000, 86_400_000), (u32::MAX, 86_400_000)] {
+            let settings = Settings { hold_ms, ..Settings::default() };
+            let answer = asked(&settings, "shop/report", "101");
+            assert!(
+                matches!(&answer, Ok(Answer::Hold(hold)) if hold.ask_again_ms == expected_ms),
+                "{answer:?}"
+            );
+        }
+        let settings = Settings { base_ms: u32::MAX, max_ms: u32::MAX, ..Settings::default() };
+        assert_eq!(asked(&settings, "shop/report", "0"), Ok(Answer::RetryAfterMs(86_400_000)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_plugin::rollout::{Answer, Hold, Node, Question, Rollout, Update};
-use windlass_plugin::{settings, value_of};
+use windlass_plugin::{ask_again, settings, value_of};
 
 /// Label of the nodes that go first; its value is `true`.
 const CANARY: &str = "windlass.dev/canary";
@@ -41,31 +41,80 @@ impl Rollout for CanaryByZone {
     ];
 
     fn decide(settings: &Settings, question: &Question) -> Result<Answer, String> {
-        let mut stages: BTreeMap<Stage<'_>, Vec<u32>> = BTreeMap::new();
-        for (position, node) in (0..).zip(&question.nodes) {
-            stages.entry(stage_of(node)).or_default().push(position);
-        }
-        let node = |position: &u32| &question.nodes[*position as usize];
-        for (stage, positions) in stages {
-            if positions.iter().any(|position| is_old(node(position))) {
-                return Ok(next_of(settings, stage, &positions, &question.nodes));
+        let mut nodes = broken(&question.nodes);
+        let update = |nodes, ask_again_ms| Answer::Update(Update { nodes, budget: None, ask_again_ms });
+        Ok(match of_stages(settings, &question.nodes) {
+            Ok(next) => {
+                nodes.extend(next);
+                update(nodes, None)
             }
-            let not_available = positions.iter().map(node).find(|node| !node.available);
-            if let Some(node) = not_available {
-                let reason = format!("{}: {} is not available", named(stage), node.name);
-                return Ok(pause(reason, settings.ask_again_ms));
-            }
-            let youngest_ms =
-                positions.iter().map(|position| node(position).since_ms).min().unwrap_or(u32::MAX);
-            if youngest_ms < settings.bake_ms {
-                return Ok(pause(format!("{} bake", named(stage)), settings.bake_ms - youngest_ms));
-            }
-        }
-        Ok(update(Vec::new()))
+            Err(hold) if nodes.is_empty() => Answer::Pause(hold),
+            Err(hold) => update(nodes, Some(hold.ask_again_ms)),
+        })
     }
 }
 
 windlass_plugin::export!(CanaryByZone: Rollout);
+
+/// The positions of old nodes whose Pod is not available, of each rack one: whatever their stage is, nobody loses
+/// by their update.
+fn broken(nodes: &[Node]) -> Vec<u32> {
+    let busy = racks(nodes, |node| !node.available && !is_old(node));
+    one_of_each_rack(nodes, busy, |node| !node.available && is_old(node))
+}
+
+/// The positions of the nodes that are next in the first stage that is not done, or what it waits for.
+fn of_stages(settings: &Settings, nodes: &[Node]) -> Result<Vec<u32>, Hold> {
+    let mut stages: BTreeMap<Stage<'_>, Vec<&Node>> = BTreeMap::new();
+    for node in nodes {
+        stages.entry(stage_of(node)).or_default().push(node);
+    }
+    for (stage, members) in stages {
+        if members.iter().any(|node| is_old(node)) {
+            return next_of(settings, stage, nodes);
+        }
+        if let Some(node) = members.iter().find(|node| !node.available) {
+            let reason = format!("{}: {} is not available", named(stage), node.name);
+            return Err(hold(reason, settings.ask_again_ms));
+        }
+        let youngest_ms = members.iter().map(|node| node.since_ms).min().unwrap_or(u32::MAX);
+        if youngest_ms < settings.bake_ms {
+            return Err(hold(format!("{} bake", named(stage)), settings.bake_ms - youngest_ms));
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The old nodes of a stage, of each rack one, and none of a rack of which a node is not available.
+fn next_of(settings: &Settings, stage: Stage<'_>, nodes: &[Node]) -> Result<Vec<u32>, Hold> {
+    let busy = racks(nodes, |node| !node.available);
+    let next = one_of_each_rack(nodes, busy, |node| is_old(node) && stage_of(node) == stage);
+    if next.is_empty() {
+        let reason = format!("{}: every rack has a node that is not available", named(stage));
+        return Err(hold(reason, settings.ask_again_ms));
+    }
+    Ok(next)
+}
+
+/// The positions of the nodes that are meant, of each rack the first, and none of the racks that are `taken`.
+fn one_of_each_rack<'node>(
+    nodes: &'node [Node],
+    mut taken: BTreeSet<&'node str>,
+    is_meant: impl Fn(&Node) -> bool,
+) -> Vec<u32> {
+    let first = (0..).zip(nodes).filter(|(_, node)| is_meant(node) && taken.insert(rack_of(node)));
+    first.map(|(position, _)| position).collect()
+}
+
+/// The racks of the nodes that are meant.
+fn racks(nodes: &[Node], is_meant: impl Fn(&Node) -> bool) -> BTreeSet<&str> {
+    nodes.iter().filter(|node| is_meant(node)).map(rack_of).collect()
+}
+
+/// A node without the label is a rack of its own.
+fn rack_of(node: &Node) -> &str {
+    value_of(&node.labels, RACK).unwrap_or(&node.name)
+}
 
 fn stage_of(node: &Node) -> Stage<'_> {
     if value_of(&node.labels, CANARY) == Some("true") {
@@ -86,49 +135,15 @@ fn is_old(node: &Node) -> bool {
     node.state == "old"
 }
 
-/// The old nodes of a stage, unavailable ones first, of each rack one, and none of a rack of which another node
-/// is not available.
-fn next_of(settings: &Settings, stage: Stage<'_>, positions: &[u32], nodes: &[Node]) -> Answer {
-    let mut busy: BTreeMap<&str, &str> = BTreeMap::new();
-    for node in nodes.iter().filter(|node| !node.available) {
-        busy.entry(rack_of(node)).or_insert(&node.name);
-    }
-    let mut old: Vec<u32> =
-        positions.iter().copied().filter(|position| is_old(&nodes[*position as usize])).collect();
-    old.sort_by_key(|position| (nodes[*position as usize].available, *position));
-    let mut taken: BTreeSet<&str> = BTreeSet::new();
-    old.retain(|position| {
-        let node = &nodes[*position as usize];
-        let free = busy.get(rack_of(node)).is_none_or(|name| *name == node.name);
-        free && taken.insert(rack_of(node))
-    });
-    if old.is_empty() {
-        return pause(
-            format!("{}: every rack has a node that is not available", named(stage)),
-            settings.ask_again_ms,
-        );
-    }
-    update(old)
-}
-
-/// A node without the label is a rack of its own.
-fn rack_of(node: &Node) -> &str {
-    value_of(&node.labels, RACK).unwrap_or(&node.name)
-}
-
-fn update(nodes: Vec<u32>) -> Answer {
-    Answer::Update(Update { nodes, budget: None, ask_again_ms: None })
-}
-
-fn pause(reason: String, ask_again_ms: u32) -> Answer {
-    Answer::Pause(Hold { reason, ask_again_ms })
+fn hold(reason: String, wait_ms: u32) -> Hold {
+    Hold { reason, ask_again_ms: ask_again(wait_ms) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A node from `name state [unavailable] since-seconds [canary] zone=z rack=r`.
+    /// A node from `name state since-seconds [unavailable] [canary] [zone=z] [rack=r]`.
     fn node(line: &str) -> Node {
         let mut words = line.split(' ');
         let mut next = || words.next().expect("a word").to_owned();
@@ -137,7 +152,7 @@ mod tests {
             name,
             state,
             available: true,
-            since_ms: since_s.parse::<u32>().expect("seconds") * 1_000,
+            since_ms: (since_s.parse::<f64>().expect("seconds") * 1_000.0).round() as u32,
             labels: Vec::new(),
         };
         for word in words {
@@ -152,11 +167,26 @@ mod tests {
         node
     }
 
+    fn update(nodes: Vec<u32>) -> Answer {
+        Answer::Update(Update { nodes, budget: None, ask_again_ms: None })
+    }
+
+    /// Nodes that go while their stage waits for something.
+    fn update_and_wait(nodes: Vec<u32>, ask_again_ms: u32) -> Answer {
+        Answer::Update(Update { nodes, budget: None, ask_again_ms: Some(ask_again_ms) })
+    }
+
+    fn pause(reason: String, ask_again_ms: u32) -> Answer {
+        Answer::Pause(Hold { reason, ask_again_ms })
+    }
+
     fn asked(lines: &[&str]) -> Answer {
+        asked_with(&Settings { bake_ms: 60_000, ask_again_ms: 5_000 }, lines)
+    }
+
+    fn asked_with(settings: &Settings, lines: &[&str]) -> Answer {
         let nodes = lines.iter().map(|line| node(line)).collect();
-        let settings = Settings { bake_ms: 60_000, ask_again_ms: 5_000 };
-        CanaryByZone::decide(&settings, &Question { nodes, ..Question::default() })
-            .expect("it always answers")
+        CanaryByZone::decide(settings, &Question { nodes, ..Question::default() }).expect("it always answers")
     }
 
     #[test]
@@ -171,6 +201,19 @@ mod tests {
         let told = asked(&["a old 9 zone=1", "b updated 99 zone=2 canary unavailable"]);
         assert_eq!(told, pause("the canaries: b is not available".to_owned(), 5_000));
         assert_eq!(asked(&["a old 9 zone=1", "b updated 60 zone=2 canary"]), update(vec![0]));
+    }
+
+    #[test]
+    fn while_a_stage_bakes_it_is_asked_again_after_a_second_to_a_day() {
+        let told = asked(&["a old 9 zone=1", "b updated 59.5 zone=2 canary"]);
+        assert_eq!(told, pause("the canaries bake".to_owned(), 1_000));
+        let two_days = Settings { bake_ms: 172_800_000, ask_again_ms: 0 };
+        let told = asked_with(&two_days, &["a old 9 zone=1", "b updated 0 zone=2 canary"]);
+        assert_eq!(told, pause("the canaries bake".to_owned(), 86_400_000));
+        let told = asked_with(&two_days, &["a old 9 zone=1", "b updated 172799.999 zone=2 canary"]);
+        assert_eq!(told, pause("the canaries bake".to_owned(), 1_000));
+        let told = asked_with(&two_days, &["a old 9 zone=1", "b updated 9 zone=2 canary unavailable"]);
+        assert_eq!(told, pause("the canaries: b is not available".to_owned(), 1_000));
     }
 
     #[test]
@@ -200,6 +243,20 @@ mod tests {
     fn a_broken_old_node_goes_first_and_its_rack_waits_for_it() {
         let told = asked(&["a old 9 rack=1", "b old 9 rack=1 unavailable", "c old 9 rack=2"]);
         assert_eq!(told, update(vec![1, 2]));
+        let told = asked(&["a old 9 rack=1", "b old 9 rack=2 unavailable", "c old 9 rack=2 unavailable"]);
+        assert_eq!(told, update(vec![1, 0]));
+    }
+
+    #[test]
+    fn a_broken_old_node_goes_whatever_its_stage() {
+        let of_the_canarys_rack =
+            asked(&["a old 9 zone=1 rack=1 canary", "b old 9 zone=2 rack=1 unavailable"]);
+        assert_eq!(of_the_canarys_rack, update_and_wait(vec![1], 5_000));
+        let while_the_canary_bakes = asked(&["a updated 9 zone=1 canary", "b old 9 zone=2 unavailable"]);
+        assert_eq!(while_the_canary_bakes, update_and_wait(vec![1], 51_000));
+        let held_by_its_rack =
+            asked(&["a updated 9 zone=1 rack=1 canary unavailable", "b old 9 zone=2 rack=1 unavailable"]);
+        assert_eq!(held_by_its_rack, pause("the canaries: a is not available".to_owned(), 5_000));
     }
 
     #[test]

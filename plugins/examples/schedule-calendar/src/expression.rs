@@ -43,8 +43,8 @@ impl Expression {
             last_working_day: false,
             weekdays: Numbers::default(),
             last_weekdays: Numbers::default(),
-            any_day: day.starts_with('*'),
-            any_weekday: weekday.starts_with('*'),
+            any_day: day.split(',').any(restricts_nothing),
+            any_weekday: weekday.split(',').any(restricts_nothing),
         };
         for part in day.split(',') {
             match part {
@@ -62,16 +62,14 @@ impl Expression {
         Ok(expression)
     }
 
-    /// Whether anything fires on `date`.
+    /// Whether anything fires on `date`: on one that has day and weekday where either field restricts nothing, else on
+    /// one that has either.
     pub(crate) fn fires_on(&self, date: Date, holidays: &Holidays) -> bool {
         if !self.months.contains(unsigned(date.month())) {
             return false;
         }
-        match (self.any_day, self.any_weekday) {
-            (true, _) => self.has_day(date, holidays) && self.has_weekday(date),
-            (false, true) => self.has_day(date, holidays) && self.has_weekday(date),
-            (false, false) => self.has_day(date, holidays) || self.has_weekday(date),
-        }
+        let (has_day, has_weekday) = (self.has_day(date, holidays), self.has_weekday(date));
+        if self.any_day || self.any_weekday { has_day && has_weekday } else { has_day || has_weekday }
     }
 
     fn has_day(&self, date: Date, holidays: &Holidays) -> bool {
@@ -84,6 +82,14 @@ impl Expression {
         let weekday = unsigned(date.weekday().to_sunday_zero_offset());
         self.weekdays.contains(weekday)
             || self.last_weekdays.contains(weekday) && date.day() > date.days_in_month() - 7
+    }
+}
+
+/// Whether a part of a list is `*` or `*/1`. As Kubernetes has it, `*/2` restricts.
+fn restricts_nothing(part: &str) -> bool {
+    match part.split_once('/') {
+        Some((range, step)) => range == "*" && step.parse() == Ok(1),
+        None => part == "*",
     }
 }
 

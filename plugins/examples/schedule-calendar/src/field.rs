@@ -66,7 +66,9 @@ pub(crate) fn parse_part(
         ends(kind, part, low, high)?
     } else {
         let low = number(kind, range)?;
-        (low, if step.is_some() { kind.high } else { low })
+        // Weekdays go on to Saturday: 7 is Sunday only where it is written.
+        let last = if kind.high == 7 { 6 } else { kind.high };
+        (low, if step.is_some() { last.max(low) } else { low })
     };
     for number in (low..=high).step_by(step.unwrap_or(1)) {
         numbers.insert(if kind.high == 7 { number % 7 } else { number });

@@ -165,6 +165,22 @@ mod tests {
     }
 
     #[test]
+    fn a_day_and_a_weekday_that_are_both_restricted_are_alternatives_as_cron_has_it() {
+        // In January 2026 Fridays are the 2nd, 9th, 16th, 23rd and 30th.
+        let days = |schedule: &str| {
+            let instants = ask(schedule, "UTC", &[], "2026-01-01T00:00:00Z", "2026-01-12T00:00:00Z");
+            instants.iter().map(|instant| instant[8..10].to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(days("0 6 */4 * 5"), ["01", "02", "05", "09"]);
+        assert_eq!(days("0 6 2 * */5"), ["02", "04", "09", "11"]);
+        assert_eq!(days("0 6 */1 * 5"), ["02", "09"]);
+        assert_eq!(days("0 6 1,* * 5"), ["02", "09"]);
+        assert_eq!(days("0 6 2-5 * *"), ["02", "03", "04", "05"]);
+        assert_eq!(days("0 6 * * 1/2"), ["02", "05", "07", "09"]);
+        assert_eq!(days("0 6 * * 7"), ["04", "11"]);
+    }
+
+    #[test]
     fn the_clocks_of_the_zone_count() {
         let times = ask("30 2 * * *", "Europe/Vienna", &[], "2026-03-27T12:00:00Z", "2026-03-30T12:00:00Z");
         // At 02:30 on the 29th there is no such time; before it the offset is one hour, after it two.

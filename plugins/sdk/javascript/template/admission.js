@@ -25,6 +25,6 @@ export const policy = {
 function answer(settings, question) {
   const { running } = question.inQueue;
   if (running < settings.jobs) return { tag: "start" };
-  const reason = `queue ${question.queue} runs ${running} of ${settings.jobs} Jobs`;
+  const reason = `queue ${JSON.stringify(question.queue)} runs ${running} of ${settings.jobs} Jobs`;
   return { tag: "hold", val: { reason, askAgainMs: 5000 } };
 }

@@ -27,7 +27,7 @@ const MAX_MS = 600000;
 
 function answer(settings, question) {
   if (question.exitCode === 2) return { tag: "stop", val: "exit code 2 means wrong usage" };
-  const doubled = settings.baseMs * 2 ** Math.min(question.failures - 1, 20);
+  const doubled = settings.baseMs * 2 ** Math.min(Math.max(question.failures, 1) - 1, 20);
   const longestMs = Math.min(doubled, MAX_MS);
   const delayMs = jitter(question.seed).between(Math.floor(longestMs / 2), longestMs);
   log.detail(`failure ${question.failures}: ${delayMs} ms of ${longestMs}`);

@@ -1,5 +1,5 @@
-// __NAME__: updates one node at a time, and none while a Pod is not available.
-import { answers, readSettings, schemaOf } from "./windlass.js";
+// __NAME__: updates broken nodes first, then one at a time, and none while a Pod is not available.
+import { answers, askAgain, readSettings, schemaOf } from "./windlass.js";
 
 const defaults = { askAgainMs: 30000 };
 
@@ -23,10 +23,15 @@ export const policy = {
 };
 
 function answer(settings, question) {
-  const waited = question.nodes.find((node) => !node.available);
+  const { nodes } = question;
+  const old = [...nodes.keys()].filter((position) => nodes[position].state === "old");
+  // What a bad release has broken makes way for the next one, or the rollout would wait for it for ever.
+  const broken = old.filter((position) => !nodes[position].available);
+  if (broken.length > 0) return { tag: "update", val: { nodes: broken } };
+  const waited = nodes.find((node) => !node.available);
   if (waited) {
-    return { tag: "pause", val: { reason: `${waited.name} is not available`, askAgainMs: settings.askAgainMs } };
+    const askAgainMs = askAgain(settings.askAgainMs);
+    return { tag: "pause", val: { reason: `${waited.name} is not available`, askAgainMs } };
   }
-  const next = question.nodes.findIndex((node) => node.state === "old");
-  return { tag: "update", val: { nodes: next < 0 ? [] : [next] } };
+  return { tag: "update", val: { nodes: old.slice(0, 1) } };
 }

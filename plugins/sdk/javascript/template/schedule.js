@@ -11,7 +11,7 @@ export const meta = {
   // Called when the settings are bound; what is thrown says what to mend.
   validateSettings(decision, settings) {
     const { minute } = readSettings(settings, defaults);
-    if (minute < 0 || minute > 59) throw "settings: minute is from 0 to 59";
+    if (minute > 59) throw "settings: minute is from 0 to 59";
   },
 };
 

@@ -66,6 +66,18 @@ export function jitter(seed) {
   return { next, between };
 }
 
+/** Longest delay of a retry that the host takes, milliseconds: a day. An answer past it is a fault of the plugin. */
+export const MAX_DELAY_MS = 86_400_000;
+/** Shortest wait until it asks again that the host takes, milliseconds. */
+export const MIN_ASK_AGAIN_MS = 1_000;
+/** Longest one, milliseconds: a day. */
+export const MAX_ASK_AGAIN_MS = 86_400_000;
+
+/** The wait nearest to `waitMs` that the host takes. A plugin that is asked too early says to wait once more. */
+export function askAgain(waitMs) {
+  return Math.min(Math.max(waitMs, MIN_ASK_AGAIN_MS), MAX_ASK_AGAIN_MS);
+}
+
 /** The settings in a JSON text, and the default of each that it leaves out; throws what to mend. */
 export function readSettings(text, defaults) {
   let given = {};
@@ -76,9 +88,11 @@ export function readSettings(text, defaults) {
       throw `settings: ${error.message}`;
     }
   }
+  if (kindOf(given) !== "object") throw "settings: not a map";
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in defaults)) throw `settings: there is no ${name}, only ${Object.keys(defaults).join(", ")}`;
-    if (typeof value !== typeof defaults[name]) throw `settings: ${name} is no ${typeof defaults[name]}`;
+    if (!Object.hasOwn(defaults, name)) throw `settings: there is no ${name}, only ${Object.keys(defaults).join(", ")}`;
+    const kind = kindOf(defaults[name]);
+    if (kind === "number" ? typeof value !== kind : kindOf(value) !== kind) throw `settings: ${name} is no ${kind}`;
   }
   return { ...defaults, ...given };
 }
@@ -86,8 +100,21 @@ export function readSettings(text, defaults) {
 /** A JSON schema of settings with these defaults. */
 export function schemaOf(defaults) {
   const properties = {};
-  for (const [name, value] of Object.entries(defaults)) properties[name] = { type: typeof value, default: value };
+  for (const [name, value] of Object.entries(defaults)) {
+    const kind = kindOf(value);
+    const type = kind === WHOLE ? { type: "integer", minimum: 0 } : { type: kind };
+    properties[name] = { ...type, default: value };
+  }
   return JSON.stringify({ type: "object", additionalProperties: false, properties });
+}
+
+// What a setting has to be whose default is 0 or 10000; after one of -1 or 0.5, any number will do.
+const WHOLE = "whole number of at least 0";
+
+function kindOf(value) {
+  if (Array.isArray(value)) return "array";
+  if (value === null) return "null";
+  return Number.isInteger(value) && value >= 0 ? WHOLE : typeof value;
 }
 
 /** The value of a fact, or of a node's label; undefined where there is none. */

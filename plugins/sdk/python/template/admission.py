@@ -1,5 +1,7 @@
 """__NAME__: lets so many Jobs of a queue run at once."""
 
+import json
+
 from wit_world.exports.meta import Description
 from wit_world.imports.types import Answer, Answer_Hold, Answer_Start, Hold, Question
 
@@ -28,4 +30,5 @@ def answer(settings: dict, question: Question) -> Answer:
     running = question.in_queue.running
     if running < settings["jobs"]:
         return Answer_Start()
-    return Answer_Hold(Hold(f"queue {question.queue} runs {running} of {settings['jobs']} Jobs", 5_000))
+    queue = json.dumps(question.queue)
+    return Answer_Hold(Hold(f"queue {queue} runs {running} of {settings['jobs']} Jobs", 5_000))

@@ -31,7 +31,7 @@ MAX_MS = 600_000
 def answer(settings: dict, question: Question) -> Answer:
     if question.exit_code == 2:
         return Answer_Stop("exit code 2 means wrong usage")
-    longest_ms = min(settings["baseMs"] * 2 ** min(question.failures - 1, 20), MAX_MS)
+    longest_ms = min(settings["baseMs"] * 2 ** min(max(question.failures, 1) - 1, 20), MAX_MS)
     delay_ms = Jitter(question.seed).between(longest_ms // 2, longest_ms)
     log.detail(f"failure {question.failures}: {delay_ms} ms of {longest_ms}")
     return Answer_RetryAfterMs(delay_ms)

@@ -1,9 +1,9 @@
-"""__NAME__: updates one node at a time, and none while a Pod is not available."""
+"""__NAME__: updates broken nodes first, then one at a time, and none while a Pod is not available."""
 
 from wit_world.exports.meta import Description
 from wit_world.imports.types import Answer, Answer_Pause, Answer_Update, Hold, Question, Update
 
-from windlass import answers, read_settings, schema_of
+from windlass import answers, ask_again, read_settings, schema_of
 
 DEFAULTS = {"askAgainMs": 30_000}
 
@@ -25,8 +25,12 @@ class Policy:
 
 
 def answer(settings: dict, question: Question) -> Answer:
+    old = [position for position, node in enumerate(question.nodes) if node.state == "old"]
+    # What a bad release has broken makes way for the next one, or the rollout would wait for it for ever.
+    broken = [position for position in old if not question.nodes[position].available]
+    if broken:
+        return Answer_Update(Update(broken, None, None))
     for node in question.nodes:
         if not node.available:
-            return Answer_Pause(Hold(f"{node.name} is not available", settings["askAgainMs"]))
-    old = [position for position, node in enumerate(question.nodes) if node.state == "old"]
+            return Answer_Pause(Hold(f"{node.name} is not available", ask_again(settings["askAgainMs"])))
     return Answer_Update(Update(old[:1], None, None))

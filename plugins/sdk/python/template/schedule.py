@@ -15,8 +15,7 @@ class Meta:
 
     def validate_settings(self, decision: str, settings: str) -> None:
         """Called when the settings are bound; what is raised as Err says what to mend."""
-        minute = read_settings(settings, DEFAULTS)["minute"]
-        if not 0 <= minute <= 59:
+        if read_settings(settings, DEFAULTS)["minute"] > 59:
             raise Err("settings: minute is from 0 to 59")
 
 

@@ -77,6 +77,19 @@ class Jitter:
         return low + (self.next() * (max(high - low, 0) + 1) >> 32)
 
 
+# Longest delay of a retry that the host takes, milliseconds: a day. An answer past it is a fault of the plugin.
+MAX_DELAY_MS = 86_400_000
+# Shortest wait until it asks again that the host takes, milliseconds.
+MIN_ASK_AGAIN_MS = 1_000
+# Longest one, milliseconds: a day.
+MAX_ASK_AGAIN_MS = 86_400_000
+
+
+def ask_again(wait_ms: int) -> int:
+    """The wait nearest to `wait_ms` that the host takes. A plugin that is asked too early says to wait once more."""
+    return min(max(wait_ms, MIN_ASK_AGAIN_MS), MAX_ASK_AGAIN_MS)
+
+
 def read_settings(text: str, defaults: dict) -> dict:
     """The settings in a JSON text, and the default of each that it leaves out; raises what to mend."""
     try:
@@ -88,16 +101,31 @@ def read_settings(text: str, defaults: dict) -> dict:
     for name, value in given.items():
         if name not in defaults:
             raise Err(f"settings: there is no {name}, only {', '.join(defaults)}")
-        if type(value) is not type(defaults[name]):
-            raise Err(f"settings: {name} is no {type(defaults[name]).__name__}")
+        default = defaults[name]
+        # A bool is no number here, though Python has it so; and a whole number will do for any other.
+        if type(value) is not type(default) and (type(value), type(default)) != (int, float):
+            raise Err(f"settings: {name} is no {_TYPES[type(default)]}")
+        if _is_count(default) and value < 0:
+            raise Err(f"settings: {name} is below 0")
     return {**defaults, **given}
 
 
 def schema_of(defaults: dict) -> str:
     """A JSON schema of settings with these defaults."""
-    types = {int: "integer", str: "string", bool: "boolean", list: "array", dict: "object"}
-    properties = {name: {"type": types[type(value)], "default": value} for name, value in defaults.items()}
+    properties = {}
+    for name, value in defaults.items():
+        minimum = {"minimum": 0} if _is_count(value) else {}
+        properties[name] = {"type": _TYPES[type(value)], **minimum, "default": value}
     return json.dumps({"type": "object", "additionalProperties": False, "properties": properties})
+
+
+# What JSON schemas call the types that a setting may have.
+_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
+
+
+def _is_count(default) -> bool:
+    """Whether a setting with this default has to be a whole number of at least 0."""
+    return type(default) is int and default >= 0
 
 
 def value_of(pairs, key: str):

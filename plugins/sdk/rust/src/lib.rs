@@ -60,6 +60,18 @@ pub use settings::schema as __settings;
 // The macros of this crate name it as its users do; its own tests use them, too.
 extern crate self as windlass_plugin;
 
+/// Longest delay of a retry that the host takes, milliseconds: a day. An answer past it is a fault of the plugin.
+pub const MAX_DELAY_MS: u32 = 86_400_000;
+/// Shortest wait until it asks again that the host takes, milliseconds.
+pub const MIN_ASK_AGAIN_MS: u32 = 1_000;
+/// Longest one, milliseconds: a day.
+pub const MAX_ASK_AGAIN_MS: u32 = 86_400_000;
+
+/// The wait nearest to `wait_ms` that the host takes. A plugin that is asked too early says to wait once more.
+pub fn ask_again(wait_ms: u32) -> u32 {
+    wait_ms.clamp(MIN_ASK_AGAIN_MS, MAX_ASK_AGAIN_MS)
+}
+
 /// What the policies of every decision may look up in the facts that a question carries.
 pub trait Facts {
     /// The value of the fact `name`, if the host knew it.
@@ -110,4 +122,15 @@ macro_rules! export {
             $($crate::__export_decision!($decision, $plugin);)+
         };
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_from_a_second_to_a_day() {
+        let waits_ms = [0, 999, 1_000, 30_000, 86_400_000, 86_400_001, u32::MAX].map(ask_again);
+        assert_eq!(waits_ms, [1_000, 1_000, 1_000, 30_000, 86_400_000, 86_400_000, 86_400_000]);
+    }
 }

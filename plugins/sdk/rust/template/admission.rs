@@ -21,7 +21,7 @@ impl Admission for Plugin {
         if running < settings.jobs {
             return Ok(Answer::Start);
         }
-        let reason = format!("queue {} runs {running} of {} Jobs", question.queue, settings.jobs);
+        let reason = format!("queue {:?} runs {running} of {} Jobs", question.queue, settings.jobs);
         Ok(Answer::Hold(Hold { reason, ask_again_ms: 5_000 }))
     }
 }
