@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
@@ -183,12 +184,20 @@ async fn credentials(image: &Reference, plain_http: bool) -> Result<RegistryAuth
         Err(CredentialRetrievalError::NoCredentialConfigured | CredentialRetrievalError::ConfigNotFound) => {
             Ok(RegistryAuth::Anonymous)
         }
+        Err(CredentialRetrievalError::ConfigReadError) if !has_configuration() => Ok(RegistryAuth::Anonymous),
         // What a program printed may be a secret.
         Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
             Err(unusable(format!("the credential helper {helper} failed")))
         }
         Err(error) => Err(unusable(error.to_string())),
     }
+}
+
+/// Whether there is a file of credentials, be it as it may.
+fn has_configuration() -> bool {
+    let directory = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let directory = directory.or_else(|| Some(std::env::home_dir()?.join(".docker")));
+    directory.is_some_and(|directory| directory.join("config.json").exists())
 }
 
 /// What went wrong, with its causes, in one line: the first of each, since what follows may be a page.

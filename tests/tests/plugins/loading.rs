@@ -240,10 +240,10 @@ fn a_compiler_that_is_a_process_of_its_own_may_fail_as_it_likes() {
 
 #[test]
 fn the_compiler_has_so_much_time_and_memory_and_no_more() {
-    // Hundreds of thousands of instructions in one function, which the compiler holds all at once.
+    // Millions of instructions in one function, which the compiler holds all at once.
     let long = format!(
         "(func (param i32) (result i32) (local.get 0) {})",
-        "(i32.add (i32.const 3)) (i32.rotl (i32.const 5))".repeat(300_000)
+        "(i32.add (i32.const 3)) (i32.rotl (i32.const 5))".repeat(1_000_000)
     );
     let bomb = Guest::retry_after_ms(5).with(&long).component();
     let small = Guest::retry_after_ms(5).component();
@@ -254,7 +254,7 @@ fn the_compiler_has_so_much_time_and_memory_and_no_more() {
         let engine = PluginEngine::with_compiler(Options::deterministic(), compiler, None).unwrap();
         engine.load("guest", bytes).map(|plugin| plugin.backoff("", &[question(1)]).result)
     };
-    for limits in [["--processor-seconds", "1"], ["--memory-mebibytes", "128"]] {
+    for limits in [["--processor-seconds", "1"], ["--memory-mebibytes", "1024"]] {
         assert_eq!(load(&small, &limits).unwrap(), Ok(vec![Answer::RetryAfterMs(5)]), "{limits:?}");
         let fault = load(&bomb, &limits).err().unwrap();
         let told = fault.to_string();

@@ -141,7 +141,7 @@ fn a_plugin_is_replaced_while_pods_fail_and_the_end_says_what_decides() {
     let expected = [
         "Loaded True AsExpected",
         "UpToDate False Unreadable",
-        "Answering False Trap",
+        "Answering False Quarantined",
         "Bound True AsExpected",
     ];
     assert_eq!(conditions(&simulation), expected);

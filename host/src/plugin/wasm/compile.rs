@@ -71,12 +71,18 @@ pub(super) fn component(
     Ok(component)
 }
 
-/// Machine code of the component that `bytes` are.
+/// Machine code of the component that `bytes` are, which this engine takes.
 ///
 /// # Errors
 /// [`LoadFault::NotCompiled`] with the reason.
 pub(super) fn precompile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, LoadFault> {
-    engine.precompile_component(bytes).map_err(|error| LoadFault::NotCompiled(format!("{error:#}")))
+    let code = engine.precompile_component(bytes);
+    let code = code.map_err(|error| LoadFault::NotCompiled(format!("{error:#}")))?;
+    if load_precompiled(engine, &code).is_none() {
+        // It says why; such a plugin wants more than there is, of memory for example.
+        here(engine, bytes)?;
+    }
+    Ok(code)
 }
 
 fn here(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadFault> {
