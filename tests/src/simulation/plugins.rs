@@ -33,6 +33,8 @@ pub enum Questions {
     Schedule(Vec<schedule::Question>),
     /// About missed runs.
     MissedRuns(Vec<missed_runs::Question>),
+    /// About rollouts.
+    Rollout(Vec<rollout::Question>),
 }
 
 /// Answers to one batch.
@@ -44,6 +46,8 @@ pub enum Answers {
     Schedule(Vec<schedule::Answer>),
     /// About missed runs.
     MissedRuns(Vec<missed_runs::Answer>),
+    /// About rollouts.
+    Rollout(Vec<rollout::Answer>),
 }
 
 /// One call of a plugin, as the plugin knows it.
@@ -107,6 +111,7 @@ impl Questions {
             Self::Backoff(_) => Decision::Backoff,
             Self::Schedule(_) => Decision::Schedule,
             Self::MissedRuns(_) => Decision::MissedRuns,
+            Self::Rollout(_) => Decision::Rollout,
         }
     }
 
@@ -117,6 +122,7 @@ impl Questions {
             Self::Backoff(questions) => Answers::Backoff(policy.backoff(questions)),
             Self::Schedule(questions) => Answers::Schedule(policy.schedule(questions)),
             Self::MissedRuns(questions) => Answers::MissedRuns(policy.missed_runs(questions)),
+            Self::Rollout(questions) => Answers::Rollout(policy.rollout(questions)),
         }
     }
 
@@ -126,6 +132,7 @@ impl Questions {
             Self::Backoff(questions) => plugin.backoff("", questions).result.map(Answers::Backoff),
             Self::Schedule(questions) => plugin.schedule("", questions).result.map(Answers::Schedule),
             Self::MissedRuns(questions) => plugin.missed_runs("", questions).result.map(Answers::MissedRuns),
+            Self::Rollout(questions) => plugin.rollout("", questions).result.map(Answers::Rollout),
         }
     }
 }
@@ -193,21 +200,28 @@ impl Policy for Recorder {
     fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer> {
         match self.note(Questions::Backoff(questions.to_vec())) {
             Answers::Backoff(answers) => answers,
-            Answers::Schedule(_) | Answers::MissedRuns(_) => Vec::new(),
+            Answers::Schedule(_) | Answers::MissedRuns(_) | Answers::Rollout(_) => Vec::new(),
         }
     }
 
     fn schedule(&self, questions: &[schedule::Question]) -> Vec<schedule::Answer> {
         match self.note(Questions::Schedule(questions.to_vec())) {
             Answers::Schedule(answers) => answers,
-            Answers::Backoff(_) | Answers::MissedRuns(_) => Vec::new(),
+            Answers::Backoff(_) | Answers::MissedRuns(_) | Answers::Rollout(_) => Vec::new(),
         }
     }
 
     fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
         match self.note(Questions::MissedRuns(questions.to_vec())) {
             Answers::MissedRuns(answers) => answers,
-            Answers::Backoff(_) | Answers::Schedule(_) => Vec::new(),
+            Answers::Backoff(_) | Answers::Schedule(_) | Answers::Rollout(_) => Vec::new(),
+        }
+    }
+
+    fn rollout(&self, questions: &[rollout::Question]) -> Vec<rollout::Answer> {
+        match self.note(Questions::Rollout(questions.to_vec())) {
+            Answers::Rollout(answers) => answers,
+            Answers::Backoff(_) | Answers::Schedule(_) | Answers::MissedRuns(_) => Vec::new(),
         }
     }
 }
@@ -220,7 +234,7 @@ impl Native {
             name: version.name.clone(),
             digest: version.digest(),
             size_bytes: 1,
-            decisions: vec![Decision::Backoff, Decision::Schedule, Decision::MissedRuns],
+            decisions: vec![Decision::Backoff, Decision::Schedule, Decision::MissedRuns, Decision::Rollout],
         };
         Self {
             identity,
@@ -372,8 +386,21 @@ impl Plugin for Native {
         self.call(Decision::MissedRuns, questions, answering, Answers::MissedRuns)
     }
 
-    fn rollout(&self, _settings: &str, _questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>> {
-        Called::not(PluginFault::DoesNotDecide)
+    fn rollout(&self, _settings: &str, questions: &[rollout::Question]) -> Called<Vec<rollout::Answer>> {
+        let answering = Answering {
+            seed: |question: &rollout::Question| u64::from(question.seed) ^ u64::from(question.age_ms),
+            plain: rollout::built_in,
+            odd: odd_nodes,
+            other: || rollout::Answer::Other("when-the-moon-is-full".to_owned()),
+            bad: |question| {
+                let nodes = vec![question.nodes.len() as u32];
+                rollout::Answer::Update(rollout::Update { nodes, ..rollout::Update::default() })
+            },
+            long: || {
+                rollout::Answer::Pause(rollout::Hold { reason: "x".repeat(100_000), ask_again_ms: 1_000 })
+            },
+        };
+        self.call(Decision::Rollout, questions, answering, Answers::Rollout)
     }
 
     fn admission(
@@ -434,4 +461,19 @@ fn odd_runs(question: &missed_runs::Question, random: &mut Random) -> missed_run
     let count = question.missed_s.len() as u32;
     let every = random.pick(&[1, 1, 2, 3, u32::MAX]);
     missed_runs::Answer::Run((0..count).filter(|position| (position + 1).is_multiple_of(every)).collect())
+}
+
+/// A wait, or some of the nodes in any order, with a budget or none.
+fn odd_nodes(question: &rollout::Question, random: &mut Random) -> rollout::Answer {
+    let ask_again_ms = random.pick(&ODD_WAITS_MS);
+    if random.chance(250) {
+        return rollout::Answer::Pause(rollout::Hold { reason: "change freeze".to_owned(), ask_again_ms });
+    }
+    let mut nodes: Vec<u32> = (0..question.nodes.len() as u32).filter(|_| random.chance(600)).collect();
+    if random.chance(500) {
+        nodes.reverse();
+    }
+    let budget = random.pick(&[None, None, Some(0), Some(1), Some(3), Some(u32::MAX)]);
+    let ask_again_ms = random.chance(700).then_some(ask_again_ms);
+    rollout::Answer::Update(rollout::Update { nodes, budget, ask_again_ms })
 }

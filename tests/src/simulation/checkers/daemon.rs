@@ -168,7 +168,9 @@ fn stale_part(
     }
     let placement: &Placement = &template.placement;
     let shown = Shown::of(observer, snapshot, set);
-    if snapshot.rollout_policy.is_some() && !shown.left_out.is_empty() {
+    let is_old = |pod: &&Arc<Pod>| *hash_of(&pod.metadata) != *template.hash;
+    // As long as there is something to roll, that is about all nodes.
+    if snapshot.rollout_policy.is_some() && !shown.left_out.is_empty() && shown.pods.iter().any(is_old) {
         return Some("nodes that a policy is to be asked about");
     }
     let keys = snapshot.rollout_policy.as_deref().unwrap_or_default();

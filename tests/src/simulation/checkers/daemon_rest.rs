@@ -10,6 +10,7 @@ use windlass_sandbox::Store;
 
 use super::Violation;
 use super::daemon::{Answer, answer, current_hashes, is_updated, target};
+use super::plugins::waits_for_ever;
 use crate::simulation::cluster::daemon::{hash_of, is_ready};
 
 /// The DaemonSets as they are at rest.
@@ -25,6 +26,9 @@ pub(super) fn check(store: &Store) -> Result<(), Violation> {
         let Ok(template) = DaemonTemplate::read(set) else {
             return Err(wrong(("V1", "has a template that cannot be read".to_owned())));
         };
+        if waits_for_ever(&set.metadata.annotations) {
+            continue;
+        }
         let at_rest = AtRest::of(store, set);
         let current = at_rest.check_revisions(&template).map_err(wrong)?;
         let status = at_rest.check_nodes(store, &current).map_err(wrong)?;

@@ -7,7 +7,7 @@ mod circuit;
 use std::collections::{BTreeMap, BTreeSet};
 
 use windlass_core::kube::{Labels, Str};
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 use windlass_host::controller::{Lane, Run, RunId};
 use windlass_host::key::Key;
 use windlass_host::plugin::decision::Decision;
@@ -272,6 +272,12 @@ impl Route {
                 let nothing = missed_runs::Answer::Run(Vec::new());
                 asked.len() == told.len() && told.iter().all(|answer| *answer == nothing)
             }
+            (OnFailure::Hold | OnFailure::Fail, Questions::Rollout(asked), Answers::Rollout(told)) => {
+                let pauses = |answer: &rollout::Answer| {
+                    matches!(answer, rollout::Answer::Pause(hold) if is_told(&hold.reason) && hold.ask_again_ms >= 1_000)
+                };
+                asked.len() == told.len() && told.iter().all(pauses)
+            }
             (OnFailure::Hold | OnFailure::Fail, _, _) => false,
         };
         if holds {
@@ -313,6 +319,7 @@ fn built_in(questions: &Questions) -> Answers {
         Questions::MissedRuns(questions) => {
             Answers::MissedRuns(questions.iter().map(missed_runs::built_in).collect())
         }
+        Questions::Rollout(questions) => Answers::Rollout(questions.iter().map(rollout::built_in).collect()),
     }
 }
 
@@ -327,7 +334,10 @@ fn bindings_of(observer: &Observer, key: &Key) -> Vec<(Decision, Str, Option<OnF
             observer.view.cron_job(&name.name).map(|known| &known.cron_job.metadata.annotations),
             &[Decision::Schedule, Decision::MissedRuns],
         ),
-        Key::TimeToLive(_) | Key::OrphanPod(_) | Key::DaemonSet(_) => return Vec::new(),
+        Key::DaemonSet(name) => {
+            (observer.view.daemon_set(&name.name).map(|set| &set.metadata.annotations), &[Decision::Rollout])
+        }
+        Key::TimeToLive(_) | Key::OrphanPod(_) => return Vec::new(),
     };
     let Some(annotations) = annotations else { return Vec::new() };
     decisions.iter().filter_map(|decision| binding(annotations, *decision)).collect()
@@ -347,7 +357,7 @@ fn binding(annotations: &Labels, decision: Decision) -> Option<(Decision, Str, O
 /// Whether these annotations say of failures what there is no meaning of: that is a failure which nobody but their author
 /// ends, and means a wait.
 pub(super) fn waits_for_ever(annotations: &Labels) -> bool {
-    let decisions = [Decision::Backoff, Decision::Schedule, Decision::MissedRuns];
+    let decisions = [Decision::Backoff, Decision::Schedule, Decision::MissedRuns, Decision::Rollout];
     decisions.iter().filter_map(|decision| binding(annotations, *decision)).any(|(_, _, word)| word.is_none())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::kube::Labels;
-use windlass_core::policy::{BuiltIn, Policy, backoff, missed_runs, schedule};
+use windlass_core::policy::{BuiltIn, Policy, backoff, missed_runs, rollout, schedule};
 use windlass_host::engine::SharedPolicy;
 use windlass_host::plugin::decision::Decision;
 use windlass_host::plugin::set::{Loaded, PolicySet};
@@ -120,21 +120,28 @@ impl Policy for Defective {
     fn backoff(&self, questions: &[backoff::Question]) -> Vec<backoff::Answer> {
         match self.answer(&Questions::Backoff(questions.to_vec())) {
             Answers::Backoff(answers) => answers,
-            Answers::Schedule(_) | Answers::MissedRuns(_) => Vec::new(),
+            Answers::Schedule(_) | Answers::MissedRuns(_) | Answers::Rollout(_) => Vec::new(),
         }
     }
 
     fn schedule(&self, questions: &[schedule::Question]) -> Vec<schedule::Answer> {
         match self.answer(&Questions::Schedule(questions.to_vec())) {
             Answers::Schedule(answers) => answers,
-            Answers::Backoff(_) | Answers::MissedRuns(_) => Vec::new(),
+            Answers::Backoff(_) | Answers::MissedRuns(_) | Answers::Rollout(_) => Vec::new(),
         }
     }
 
     fn missed_runs(&self, questions: &[missed_runs::Question]) -> Vec<missed_runs::Answer> {
         match self.answer(&Questions::MissedRuns(questions.to_vec())) {
             Answers::MissedRuns(answers) => answers,
-            Answers::Backoff(_) | Answers::Schedule(_) => Vec::new(),
+            Answers::Backoff(_) | Answers::Schedule(_) | Answers::Rollout(_) => Vec::new(),
+        }
+    }
+
+    fn rollout(&self, questions: &[rollout::Question]) -> Vec<rollout::Answer> {
+        match self.answer(&Questions::Rollout(questions.to_vec())) {
+            Answers::Rollout(answers) => answers,
+            Answers::Backoff(_) | Answers::Schedule(_) | Answers::MissedRuns(_) => Vec::new(),
         }
     }
 }

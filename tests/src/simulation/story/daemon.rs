@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use windlass_core::kube::{DaemonSet, DaemonSetSpec, Object, PlacementSpec, Pod, Str};
+use windlass_core::kube::{DaemonSet, DaemonSetSpec, Labels, Object, PlacementSpec, Pod, Str};
 use windlass_host::request::Operation;
 use windlass_sandbox::{Commit, Store};
 
@@ -24,7 +24,13 @@ impl Story {
         let mut spec = spec(NAME);
         change(&mut spec);
         let fate = PodFate { start_ms: (5, 50), run_ms: (300, 900), ..PodFate::default() };
-        let plan = DaemonPlan { name: NAME.into(), spec: Arc::new(spec), created_ms: 0, fate };
+        let plan = DaemonPlan {
+            name: NAME.into(),
+            annotations: Labels::default(),
+            spec: Arc::new(spec),
+            created_ms: 0,
+            fate,
+        };
         self.plot.workload.sets.push(plan);
         self.plot.workload.nodes = vec![NodePlan { zone: None, is_there: true }; nodes];
         self
@@ -36,7 +42,13 @@ impl Story {
         let mut spec = spec(name);
         change(&mut spec);
         let fate = PodFate { start_ms: (5, 50), run_ms: (300, 900), ..PodFate::default() };
-        let plan = DaemonPlan { name: name.into(), spec: Arc::new(spec), created_ms: 0, fate };
+        let plan = DaemonPlan {
+            name: name.into(),
+            annotations: Labels::default(),
+            spec: Arc::new(spec),
+            created_ms: 0,
+            fate,
+        };
         self.plot.workload.sets.push(plan);
         self
     }

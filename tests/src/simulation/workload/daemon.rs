@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use windlass_core::kube::{
-    DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, IntOrPercent, LabelSelector, ObjectMeta,
+    DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, IntOrPercent, LabelSelector, Labels, ObjectMeta,
     RollingUpdateDaemonSet, Str,
 };
 use windlass_sandbox::Propagation;
@@ -32,6 +32,8 @@ const BAD_EDITIONS: u64 = 5;
 pub struct DaemonPlan {
     /// Name.
     pub name: Str,
+    /// Its annotations.
+    pub annotations: Labels,
     /// Its spec.
     pub spec: Arc<DaemonSetSpec>,
     /// When it is created, milliseconds.
@@ -220,8 +222,12 @@ pub fn set_zone(spec: &mut DaemonSetSpec, zone: Option<&str>) {
 /// The DaemonSet of a plan, as whoever applies its manifest sends it.
 #[must_use]
 pub fn manifest(plan: &DaemonPlan) -> DaemonSet {
-    let metadata =
-        ObjectMeta { name: plan.name.clone(), namespace: NAMESPACE.into(), ..ObjectMeta::default() };
+    let metadata = ObjectMeta {
+        name: plan.name.clone(),
+        namespace: NAMESPACE.into(),
+        annotations: Arc::new(plan.annotations.clone()),
+        ..ObjectMeta::default()
+    };
     DaemonSet { metadata, spec: plan.spec.clone(), ..DaemonSet::default() }
 }
 
@@ -250,7 +256,8 @@ fn plan(seed: u64, random: &mut Random, position: u64) -> DaemonPlan {
         endless: false,
         lots: None,
     };
-    DaemonPlan { name, spec: Arc::new(spec), created_ms: random.below(3_000), fate }
+    let annotations = Labels::default();
+    DaemonPlan { name, annotations, spec: Arc::new(spec), created_ms: random.below(3_000), fate }
 }
 
 fn strategy(random: &mut Random) -> DaemonSetUpdateStrategy {

@@ -109,20 +109,25 @@ impl Version {
 }
 
 impl Workload {
-    /// Binds Jobs and CronJobs to plugins, if `seed` is one of a run with plugins.
+    /// Binds Jobs, CronJobs and DaemonSets to plugins, if `seed` is one of a run with plugins.
     pub(super) fn bind(&mut self, seed: u64) {
-        if seed % EVERY != REST || !self.sets.is_empty() {
+        if seed % EVERY != REST {
             return;
         }
         let random = &mut Random::new(seed, 9);
         let last_ms = self.deeds.last().map_or(0, |(at_ms, _)| *at_ms);
-        let healed_ms = match self.crons.is_empty() {
+        let healed_ms = match self.crons.is_empty() && self.sets.is_empty() {
             true => random.spread(5_000, 300_000),
             false => random.between(last_ms / 10, last_ms * 6 / 10),
         };
         self.plugins = Some(plugins(random, healed_ms));
         for plan in &mut self.jobs {
             bind_job(random, plan);
+        }
+        for plan in &mut self.sets {
+            if random.chance(800) {
+                bind(random, &mut plan.annotations, "rollout");
+            }
         }
         for plan in &mut self.crons {
             for decision in ["schedule", "missed-runs"] {

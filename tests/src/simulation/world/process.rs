@@ -448,7 +448,8 @@ impl World<'_> {
         let object = match &run.key {
             Key::Job(name) => self.store.get(Kind::Job, &name.namespace, &name.name).ok(),
             Key::CronJob(name) => self.store.get(Kind::CronJob, &name.namespace, &name.name).ok(),
-            Key::TimeToLive(_) | Key::OrphanPod(_) | Key::DaemonSet(_) => None,
+            Key::DaemonSet(name) => self.store.get(Kind::DaemonSet, &name.namespace, &name.name).ok(),
+            Key::TimeToLive(_) | Key::OrphanPod(_) => None,
         };
         let asking = Asking {
             policy: &run.policy,

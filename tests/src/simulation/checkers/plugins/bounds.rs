@@ -1,6 +1,8 @@
 //! What an answer may be, found independently of the host: P2.
 
-use windlass_core::policy::{backoff, missed_runs, schedule};
+use std::collections::BTreeSet;
+
+use windlass_core::policy::{backoff, missed_runs, rollout, schedule};
 
 use crate::simulation::plugins::{Answers, Questions};
 
@@ -24,6 +26,10 @@ pub(super) fn is_allowed(questions: &Questions, answers: &Answers) -> bool {
         (Questions::MissedRuns(questions), Answers::MissedRuns(answers)) => {
             questions.len() == answers.len()
                 && questions.iter().zip(answers).all(|(question, answer)| are_runs(question, answer))
+        }
+        (Questions::Rollout(questions), Answers::Rollout(answers)) => {
+            questions.len() == answers.len()
+                && questions.iter().zip(answers).all(|(question, answer)| are_nodes(question, answer))
         }
         _ => false,
     }
@@ -61,6 +67,21 @@ fn are_runs(question: &missed_runs::Question, answer: &missed_runs::Answer) -> b
                 && positions.windows(2).all(|pair| pair[0] < pair[1])
         }
         missed_runs::Answer::Other(name) => name.len() <= MAX_TEXT_BYTES,
+    }
+}
+
+fn are_nodes(question: &rollout::Question, answer: &rollout::Answer) -> bool {
+    match answer {
+        rollout::Answer::Update(rollout::Update { nodes, ask_again_ms, .. }) => {
+            let different: BTreeSet<&u32> = nodes.iter().collect();
+            different.len() == nodes.len()
+                && nodes.iter().all(|position| (*position as usize) < question.nodes.len())
+                && ask_again_ms.is_none_or(|wait_ms| (SECOND_MS..=DAY_MS).contains(&wait_ms))
+        }
+        rollout::Answer::Pause(hold) => {
+            says_something(&hold.reason) && (SECOND_MS..=DAY_MS).contains(&hold.ask_again_ms)
+        }
+        rollout::Answer::Other(name) => name.len() <= MAX_TEXT_BYTES,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use windlass_core::kube::Labels;
+
 use super::{DaemonDeed, DaemonPlan, Limit, NodeDeed, NodePlan, limit, set_zone, spec, strategy};
 use crate::simulation::random::{Random, mix};
 use crate::simulation::workload::{Deed, PodFate, Workload};
@@ -34,8 +36,13 @@ pub fn workload(seed: u64) -> Workload {
         run_ms: (5, 2_000),
         ..PodFate::default()
     };
-    let plan =
-        DaemonPlan { name: "set-0".into(), spec: Arc::new(spec), created_ms: random.below(3_000), fate };
+    let plan = DaemonPlan {
+        name: "set-0".into(),
+        annotations: Labels::default(),
+        spec: Arc::new(spec),
+        created_ms: random.below(3_000),
+        fate,
+    };
     let size = random.between(1, MOST_NODES);
     let zones = [None, Some("a"), Some("b")];
     let nodes = (0..size).map(|_| NodePlan { zone: random.pick(&zones), is_there: true }).collect();
