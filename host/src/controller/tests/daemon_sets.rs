@@ -292,8 +292,11 @@ fn a_set_whose_rollouts_a_plugin_decides_is_shown_all_nodes_while_it_rolls() {
     assert_eq!(self::shown(&mut harness)[&key("bound")], (3, vec![1], keys), "it is asked about all nodes");
 }
 
-/// How many nodes each run was shown, how many labels of each shape, and which its policy wants to see.
-fn shown(harness: &mut Harness) -> BTreeMap<Key, (usize, Vec<usize>, Option<Vec<Str>>)> {
+/// How many nodes a run was shown, how many labels of each shape, and which its policy wants to see.
+type Shown = (usize, Vec<usize>, Option<Vec<Str>>);
+
+/// What each run was shown.
+fn shown(harness: &mut Harness) -> BTreeMap<Key, Shown> {
     let shown = harness.run().into_iter().map(|run| {
         let Snapshot::DaemonSet(snapshot) = &*run.snapshot else { panic!("{:?}", run.key) };
         let labels: Vec<_> = snapshot.shapes.iter().map(|shape| shape.labels.len()).collect();
