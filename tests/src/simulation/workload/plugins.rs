@@ -159,7 +159,10 @@ fn bind(random: &mut Random, annotations: &mut Labels, decision: &str) {
     let name = if random.chance(40) { ABSENT } else { random.pick(&NAMES) };
     annotations.insert(format!("{PREFIX}{decision}").into(), name.into());
     let word = random.pick(&[None, None, Some("BuiltIn"), Some("Hold"), Some("Hold"), Some("Fail")]);
-    let word = if random.chance(20) { Some("builtin") } else { word };
+    // A word of which there is no meaning lets a Job or a rollout wait, and ask again, for as long as it stands: only
+    // CronJobs come to rest with one.
+    let is_unknown = random.chance(20) && matches!(decision, "schedule" | "missed-runs");
+    let word = if is_unknown { Some("builtin") } else { word };
     if let Some(word) = word {
         annotations.insert(format!("{PREFIX}{decision}-on-failure").into(), word.into());
     }
