@@ -299,6 +299,7 @@ impl Catalogue {
                 Err(fault) => Some(PluginTrouble::Resource(fault)),
                 Ok(_) if self.is_shadowed(name) => Some(PluginTrouble::Shadowed),
                 Ok(offered) if self.is_awaited(offered) => Some(PluginTrouble::Awaited),
+                Ok(_) if self.library.is_loading(name) => Some(PluginTrouble::Loading),
                 Ok(_) => fault.map(PluginTrouble::Load),
             };
             let loaded = loaded.map(|loaded| &**loaded);

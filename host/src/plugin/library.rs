@@ -56,6 +56,8 @@ struct Known {
     fault: Option<LoadFault>,
     /// When it is tried again, where it may have failed in passing.
     retry: Option<Retry>,
+    /// Whether a load of it goes on.
+    is_loading: bool,
 }
 
 /// When a version is tried again.
@@ -169,6 +171,7 @@ impl Library {
         let (name, offer) = self.waiting.pop_first()?;
         let known = self.plugins.entry(name).or_default();
         known.tried = Some(Tried::of(&offer));
+        known.is_loading = true;
         // However many looks this takes, it is not to be tried again meanwhile.
         known.retry = known.retry.map(|retry| Retry { left: u32::MAX, ..retry });
         Some(Load { loader: self.loader.clone(), offer, former: known.loaded().cloned() })
@@ -178,7 +181,10 @@ impl Library {
     pub fn settle(&mut self, outcome: Outcome) -> Update {
         let Outcome { offer, loaded } = outcome;
         let mut update = Update::default();
-        let known = self.plugins.get_mut(&offer.name);
+        let mut known = self.plugins.get_mut(&offer.name);
+        if let Some(known) = &mut known {
+            known.is_loading = false;
+        }
         let is_newest = !self.waiting.contains_key(&offer.name);
         let tried = Tried::of(&offer);
         if let Some(known) = known.filter(|known| is_newest && known.tried.as_ref() == Some(&tried)) {
@@ -205,6 +211,12 @@ impl Library {
     #[must_use]
     pub fn tried(&self, name: &str) -> Option<&Stamp> {
         Some(&self.plugins.get(name)?.tried.as_ref()?.stamp)
+    }
+
+    /// Whether what is offered under a name is not loaded yet, and is to be.
+    #[must_use]
+    pub fn is_loading(&self, name: &str) -> bool {
+        self.waiting.contains_key(name) || self.plugins.get(name).is_some_and(|known| known.is_loading)
     }
 
     /// What decides under a name, and why it is not what is offered, where it is not.

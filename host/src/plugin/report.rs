@@ -57,6 +57,8 @@ pub enum PluginTrouble<'a> {
     Shadowed,
     /// Its bytes are still to be fetched.
     Awaited,
+    /// Its bytes are there, and not loaded yet.
+    Loading,
 }
 
 /// What is known of a PolicyBinding when it is reported on.
@@ -100,26 +102,14 @@ impl Reports {
         let mut seen = BTreeSet::new();
         for view in plugins {
             seen.insert(view.name.clone());
-            let name = self.replica.clone();
-            let entry = self.plugins.entry(view.name.clone()).or_insert_with(|| Entry {
-                replica: PluginReplica { name, ..PluginReplica::default() },
-                plugin: Str::default(),
-                generation: 0,
-                is_due: true,
-            });
+            let entry = self.plugins.entry(view.name.clone()).or_insert_with(|| Entry::of(&self.replica));
             entry.look(now, &view);
         }
         self.plugins.retain(|name, _| seen.contains(name));
         let mut seen = BTreeSet::new();
         for view in bindings {
             seen.insert(view.name.clone());
-            let name = self.replica.clone();
-            let entry = self.bindings.entry(view.name.clone()).or_insert_with(|| Entry {
-                replica: BindingReplica { name, ..BindingReplica::default() },
-                plugin: Str::default(),
-                generation: 0,
-                is_due: true,
-            });
+            let entry = self.bindings.entry(view.name.clone()).or_insert_with(|| Entry::of(&self.replica));
             entry.look(now, &view);
         }
         self.bindings.retain(|name, _| seen.contains(name));
@@ -192,6 +182,51 @@ impl Reports {
     }
 }
 
+/// The entry of a replica in a status.
+trait Replica {
+    fn of(replica: &str) -> Self;
+    fn conditions(&mut self) -> &mut Vec<Condition>;
+}
+
+impl Replica for PluginReplica {
+    fn of(replica: &str) -> Self {
+        Self { name: replica.to_owned(), ..Self::default() }
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+}
+
+impl Replica for BindingReplica {
+    fn of(replica: &str) -> Self {
+        Self { name: replica.to_owned(), ..Self::default() }
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+}
+
+impl<R: Replica> Entry<R> {
+    /// An entry that says nothing yet.
+    fn of(replica: &str) -> Self {
+        Self { replica: R::of(replica), plugin: Str::default(), generation: 0, is_due: true }
+    }
+
+    /// Says it, unless nothing but the message is new, which may differ from call to call.
+    fn say(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
+        let said = Said { kind, status, reason, generation: self.generation, with_message: false };
+        self.is_due |= said.into_conditions(self.replica.conditions(), now, message);
+    }
+
+    /// Says it, even where nothing but the message is new.
+    fn tell(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
+        let said = Said { kind, status, reason, generation: self.generation, with_message: true };
+        self.is_due |= said.into_conditions(self.replica.conditions(), now, message);
+    }
+}
+
 impl Entry<PluginReplica> {
     fn look(&mut self, now: Time, view: &PluginView<'_>) {
         self.generation = view.generation;
@@ -225,18 +260,6 @@ impl Entry<PluginReplica> {
             }
             None => self.say(now, "UpToDate", "False", "NotYet", "it is being loaded".to_owned()),
         }
-    }
-
-    /// Says it, unless nothing but the message is new, which may differ from call to call.
-    fn say(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
-        let said = Said { kind, status, reason, generation: self.generation, with_message: false };
-        self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
-    }
-
-    /// Says it, even where nothing but the message is new.
-    fn tell(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
-        let said = Said { kind, status, reason, generation: self.generation, with_message: true };
-        self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
     }
 }
 
@@ -282,18 +305,6 @@ impl Entry<BindingReplica> {
             }
         }
     }
-
-    /// Says it, unless nothing but the message is new, which may differ from call to call.
-    fn say(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
-        let said = Said { kind, status, reason, generation: self.generation, with_message: false };
-        self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
-    }
-
-    /// Says it, even where nothing but the message is new.
-    fn tell(&mut self, now: Time, kind: &str, status: &str, reason: &str, message: String) {
-        let said = Said { kind, status, reason, generation: self.generation, with_message: true };
-        self.is_due |= said.into_conditions(&mut self.replica.conditions, now, message);
-    }
 }
 
 impl std::fmt::Debug for BindingView<'_> {
@@ -324,6 +335,7 @@ impl PluginTrouble<'_> {
             Self::Load(fault) => camel(fault.category()),
             Self::Shadowed => "Shadowed".to_owned(),
             Self::Awaited => "Fetching".to_owned(),
+            Self::Loading => "Loading".to_owned(),
         }
     }
 
@@ -333,6 +345,7 @@ impl PluginTrouble<'_> {
             Self::Load(fault) => fault.to_string(),
             Self::Shadowed => "a file of the controller's --plugin-dir has this name, and decides".to_owned(),
             Self::Awaited => "what its source holds is being fetched".to_owned(),
+            Self::Loading => "what its source holds is being loaded".to_owned(),
         }
     }
 }

@@ -286,12 +286,18 @@ fn a_binding_that_goes_decides_no_more_while_a_plugin_is_being_loaded() {
     put(&mut catalogue, "retry", 2, &[8]);
     let (update, _) = catalogue.survey(NOW, true);
     assert!(update.set.is_none());
+    let loading = [("Loaded", "True", "AsExpected"), ("UpToDate", "False", "Loading")];
+    assert_eq!(conditions(&catalogue, "retry"), said(&loading), "it waits for its turn");
     let slow = catalogue.next_load().expect("a load");
+    catalogue.survey(NOW, true).1.expect("no directory");
+    assert_eq!(conditions(&catalogue, "retry"), said(&loading), "it is its turn");
     catalogue.remove_binding(&Name { namespace: "ops".into(), name: "soon".into() });
     let (update, _) = catalogue.survey(NOW, true);
     let set = update.set.expect("another set");
     assert!(set.bindings_of(Kind::Job, &metadata("any", "ops", 1)).is_empty());
     assert_eq!(loaded(&catalogue.settle(NOW, slow.run()), "retry"), Some(8));
+    let fine = [("Loaded", "True", "AsExpected"), ("UpToDate", "True", "AsExpected")];
+    assert_eq!(conditions(&catalogue, "retry"), said(&fine));
 }
 
 #[test]
